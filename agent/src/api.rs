@@ -1,0 +1,46 @@
+//! The agent's HTTP API. It reads the status and changes nothing.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+use axum::Json;
+use axum::Router;
+use axum::extract::State;
+use axum::routing::get;
+use tokio::net::UnixListener;
+use tokio::sync::watch;
+
+use crate::status::Status;
+
+/// The API's routes.
+pub fn router(status: watch::Receiver<Arc<Status>>) -> Router {
+    let give = |State(status): State<watch::Receiver<Arc<Status>>>| async move {
+        let status = Status::clone(&status.borrow());
+        Json(status)
+    };
+    Router::new()
+        .route("/api/v1/status", get(give))
+        .with_state(status)
+}
+
+/// A listener on a Unix socket that every user may read from. One left over from an agent that was killed is replaced.
+///
+/// # Errors
+/// When the socket or its folder cannot be made.
+pub fn unix_listener(path: &Path) -> anyhow::Result<UnixListener> {
+    use std::os::unix::fs::PermissionsExt;
+    let listen = || {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = UnixListener::bind(path)?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666))?;
+        Ok(listener)
+    };
+    listen().with_context(|| format!("listening on {}", path.display()))
+}

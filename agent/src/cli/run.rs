@@ -1,0 +1,84 @@
+//! `cluster-lab run`
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+
+use crate::config::Config;
+use crate::daemon;
+use crate::first_boot;
+use crate::paths::Paths;
+use crate::status::{FirstBoot, FirstBootStep};
+
+/// Arguments of `run`. All are for tests: a node needs none.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Read the settings of the system below this folder
+    #[arg(long, value_name = "DIR", default_value = "/", hide = true)]
+    root: PathBuf,
+    /// Use this file as the only source of settings
+    #[arg(long, value_name = "FILE", hide = true)]
+    config: Option<PathBuf>,
+    /// Keep the state here
+    #[arg(long, value_name = "DIR", hide = true)]
+    state_dir: Option<PathBuf>,
+    /// Serve the API on this Unix socket
+    #[arg(long, value_name = "PATH", hide = true)]
+    socket: Option<PathBuf>,
+}
+
+/// Runs the daemon until it is told to end.
+///
+/// # Errors
+/// When it cannot start.
+pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let paths = Paths::below(&args.root);
+    let Config { settings, warnings } = match &args.config {
+        None => Config::load(&paths),
+        Some(file) => only_file(file)?,
+    };
+    for warning in &warnings {
+        tracing::warn!("{warning}");
+    }
+    let markers = paths.clone();
+    let options = daemon::Options {
+        settings,
+        warnings,
+        state: args.state_dir.unwrap_or_else(|| paths.state()),
+        socket: args.socket.unwrap_or_else(|| paths.agent_socket()),
+        proc: "/proc".into(),
+        class_net: "/sys/class/net".into(),
+        os_release: paths.at("/etc/os-release"),
+        first_boot: Box::new(move || first_boot_status(&markers)),
+        http: true,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("starting")?;
+    runtime.block_on(daemon::run(options))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn only_file(file: &std::path::Path) -> anyhow::Result<Config> {
+    let name = file.display().to_string();
+    let text = std::fs::read_to_string(file).with_context(|| format!("reading {name}"))?;
+    let layer = boot_config::parse(&name, &text)?;
+    Ok(Config {
+        settings: boot_config::Settings::from_layers([&layer])?,
+        warnings: Vec::new(),
+    })
+}
+
+fn first_boot_status(paths: &Paths) -> FirstBoot {
+    let state = first_boot::state(paths);
+    let step = |step: first_boot::DoneStep| FirstBootStep {
+        name: step.name.to_owned(),
+        done_at: step.done_at,
+    };
+    FirstBoot {
+        done: state.done,
+        steps: state.steps.into_iter().map(step).collect(),
+    }
+}

@@ -1,0 +1,264 @@
+//! The daemon: runs the cluster network, joins what it shows with the rest of the status, and serves that.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use boot_config::Settings;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::api;
+use crate::network::role::Role as NetworkRole;
+use crate::network::run::{Network, Options as NetworkOptions};
+use crate::network::view::View;
+use crate::status::{FirstBoot, Master, Role, Status, Timing};
+
+/// Name and first boot are looked at so often.
+const REFRESH: Duration = Duration::from_secs(5);
+
+/// What the daemon runs with.
+pub struct Options {
+    /// All settings.
+    pub settings: Settings,
+    /// What is wrong with the settings.
+    pub warnings: Vec<String>,
+    /// State folder, such as `/var/lib/cluster-lab`.
+    pub state: PathBuf,
+    /// The API's Unix socket.
+    pub socket: PathBuf,
+    /// `/proc`
+    pub proc: PathBuf,
+    /// `/sys/class/net`
+    pub class_net: PathBuf,
+    /// `/etc/os-release`
+    pub os_release: PathBuf,
+    /// How far the first boot is.
+    pub first_boot: Box<dyn Fn() -> FirstBoot + Send>,
+    /// Whether the HTTP API is served on the cluster address.
+    pub http: bool,
+}
+
+/// Runs until SIGTERM or SIGINT, then takes down what was set up.
+///
+/// # Errors
+/// When the daemon cannot start: no permission, no Unix socket, no state folder.
+pub async fn run(options: Options) -> anyhow::Result<()> {
+    let clock = Clock::start(&options.proc)?;
+    let mut board = Board::new(&options, &clock);
+    let (status_sender, status) = watch::channel(Arc::new(board.status.clone()));
+    let (view_sender, mut view) = watch::channel(View::default());
+
+    let listener = api::unix_listener(&options.socket)?;
+    let router = api::router(status.clone());
+    let server = tokio::spawn(async move { axum::serve(listener, router).await });
+
+    let network = Network::new(
+        network_options(&options, &board.status.hostname),
+        status,
+        view_sender,
+    )?;
+    let mut terminate = signal(SignalKind::terminate()).context("waiting for signals")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("waiting for signals")?;
+    let end = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("ending");
+    };
+    let mut network = std::pin::pin!(network.run(end));
+    let mut refresh = tokio::time::interval(REFRESH);
+    loop {
+        tokio::select! {
+            () = &mut network => break,
+            changed = view.changed() => {
+                if changed.is_ok() {
+                    board.show(&view.borrow_and_update(), &clock);
+                }
+            }
+            _ = refresh.tick() => board.refresh(&options),
+        }
+        status_sender.send_if_modified(|shown| {
+            let changed = **shown != board.status;
+            if changed {
+                *shown = Arc::new(board.status.clone());
+            }
+            changed
+        });
+    }
+    server.abort();
+    // Left behind, it would say "connection refused" instead of "not there" to `cluster-lab status`.
+    let _ = std::fs::remove_file(&options.socket);
+    Ok(())
+}
+
+fn network_options(options: &Options, hostname: &str) -> NetworkOptions {
+    let mut hasher = DefaultHasher::new();
+    (hostname, std::process::id(), std::time::SystemTime::now()).hash(&mut hasher);
+    NetworkOptions {
+        settings: options.settings.network.clone(),
+        state: options.state.clone(),
+        class_net: options.class_net.clone(),
+        hostname: hostname.to_owned(),
+        os: os_name(&options.os_release),
+        http: options.http,
+        seed: hasher.finish(),
+    }
+}
+
+/// The status in the making.
+struct Board {
+    status: Status,
+    master_address: Ipv4Addr,
+    settings_warnings: Vec<String>,
+}
+
+impl Board {
+    fn new(options: &Options, clock: &Clock) -> Self {
+        let Settings { cluster, network, .. } = &options.settings;
+        let status = Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            hostname: hostname(&options.proc),
+            cluster: cluster.name.to_string(),
+            role: Role::Starting,
+            interface: None,
+            vlan: network.vlan.to_string(),
+            address: None,
+            prefix_length: network.subnet.prefix_len(),
+            mac: None,
+            master: None,
+            peers: Vec::new(),
+            waiting_for: None,
+            warnings: options.warnings.clone(),
+            trust: "open-lab".to_owned(),
+            first_boot: (options.first_boot)(),
+            timing: Timing {
+                agent_started: clock.since_boot(),
+                interface_ready: None,
+                role_taken: None,
+            },
+        };
+        Self {
+            status,
+            master_address: network.master_address,
+            settings_warnings: options.warnings.clone(),
+        }
+    }
+
+    fn refresh(&mut self, options: &Options) {
+        self.status.hostname = hostname(&options.proc);
+        self.status.first_boot = (options.first_boot)();
+    }
+
+    fn show(&mut self, view: &View, clock: &Clock) {
+        let View {
+            role,
+            interface,
+            address,
+            master_name,
+            peers,
+            waiting,
+            warnings,
+        } = view.clone();
+        let status = &mut self.status;
+        status.role = match role {
+            NetworkRole::Starting => Role::Starting,
+            NetworkRole::Listening => Role::Listening,
+            NetworkRole::Claiming => Role::Claiming,
+            NetworkRole::Master => Role::Master,
+            NetworkRole::Node => Role::Node,
+        };
+        (status.interface, status.mac) = interface.unzip();
+        status.address = address;
+        let address_of = |hostname| Master {
+            hostname,
+            address: self.master_address,
+        };
+        status.master = match role {
+            NetworkRole::Master => Some(address_of(status.hostname.parse().ok())),
+            NetworkRole::Node => Some(address_of(master_name)),
+            NetworkRole::Starting | NetworkRole::Listening | NetworkRole::Claiming => None,
+        };
+        status.peers = peers;
+        status.waiting_for = waiting.or_else(|| match (role, address) {
+            (NetworkRole::Listening, _) => Some("a sign of a master".to_owned()),
+            (NetworkRole::Node, None) => Some("an address from the master".to_owned()),
+            _ => None,
+        });
+        status.warnings = self.settings_warnings.iter().cloned().chain(warnings).collect();
+        let timing = &mut status.timing;
+        let ready = status.interface.is_some();
+        let taken = address.is_some() && matches!(role, NetworkRole::Master | NetworkRole::Node);
+        timing.interface_ready = timing
+            .interface_ready
+            .or_else(|| ready.then(|| clock.since_boot()));
+        timing.role_taken = timing.role_taken.or_else(|| taken.then(|| clock.since_boot()));
+    }
+}
+
+/// Seconds since the system booted: read once, then counted on, so that no later change of the clock matters.
+struct Clock {
+    start: Instant,
+    uptime: f64,
+}
+
+impl Clock {
+    fn start(proc: &Path) -> anyhow::Result<Self> {
+        let file = proc.join("uptime");
+        let text = std::fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
+        let uptime = text
+            .split_whitespace()
+            .next()
+            .and_then(|word| word.parse().ok())
+            .unwrap_or_default();
+        Ok(Self {
+            start: Instant::now(),
+            uptime,
+        })
+    }
+
+    /// To the millisecond.
+    fn since_boot(&self) -> f64 {
+        ((self.uptime + self.start.elapsed().as_secs_f64()) * 1000.0).round() / 1000.0
+    }
+}
+
+fn hostname(proc: &Path) -> String {
+    let name = std::fs::read_to_string(proc.join("sys/kernel/hostname")).unwrap_or_default();
+    name.trim().to_owned()
+}
+
+/// `ID` of os-release, such as `debian`.
+fn os_name(file: &Path) -> String {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    let id = text.lines().find_map(|line| line.strip_prefix("ID="));
+    id.unwrap_or("linux")
+        .trim_matches(['"', '\''])
+        .chars()
+        .take(64)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_system_is_named_by_its_id() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("os-release");
+        for (text, expected) in [
+            ("NAME=x\nID=\"raspbian\"\n", "raspbian"),
+            ("ID=debian", "debian"),
+            ("", "linux"),
+        ] {
+            std::fs::write(&file, text).unwrap();
+            assert_eq!(os_name(&file), expected);
+        }
+        assert_eq!(os_name(&folder.path().join("missing")), "linux");
+    }
+}

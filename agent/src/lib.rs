@@ -1,0 +1,13 @@
+//! The agent of Cluster Lab: everything that runs on a node, daemon and command line.
+
+pub mod api;
+pub mod cli;
+pub mod config;
+pub mod daemon;
+pub mod durable;
+pub mod first_boot;
+pub mod http_client;
+pub mod network;
+pub mod paths;
+pub mod status;
+pub mod unmanaged;

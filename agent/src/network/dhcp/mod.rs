@@ -1,0 +1,8 @@
+//! DHCP on the cluster network only: the master's server, the nodes' client, and the messages between them.
+
+pub mod client;
+pub mod frame;
+pub mod lease_file;
+pub mod lease_table;
+pub mod message;
+pub mod server;

@@ -1,0 +1,167 @@
+//! What only a master runs: the DHCP server on UDP port 67 of the cluster interface, its lease file, and the
+//! announcement by DNS-SD. Dropping it ends all three.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::time::Duration;
+
+use anyhow::Context;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::UdpSocket;
+
+use super::dhcp::lease_table::Lease;
+use super::dhcp::message::Packet;
+use super::dhcp::server::Server;
+use super::discovery::Discovery;
+use super::link::Interface;
+use super::memory::Memory;
+
+/// A port or thread that could not be had is tried again so often.
+const RETRY: Duration = Duration::from_secs(5);
+/// Changed leases are written together, after so long.
+const SAVE_AFTER: Duration = Duration::from_secs(1);
+/// Longest DHCP message that is read.
+const MESSAGE_MAX: usize = 1500;
+
+/// What the services are about.
+#[derive(Clone, Debug)]
+pub struct About {
+    /// Where they run.
+    pub interface: Interface,
+    /// The master's name.
+    pub hostname: String,
+    /// The system, for the announcement.
+    pub os: String,
+    /// Where leases are kept.
+    pub memory: Memory,
+}
+
+/// The running services.
+#[derive(Debug)]
+pub struct Services {
+    about: About,
+    server: Server,
+    socket: Option<UdpSocket>,
+    announcement: Option<Discovery>,
+    retry: Option<Duration>,
+    save: Option<Duration>,
+}
+
+impl Services {
+    /// Services that start with the next `tick`.
+    pub fn new(about: About, server: Server, now: Duration) -> Self {
+        Self {
+            about,
+            server,
+            socket: None,
+            announcement: None,
+            retry: Some(now),
+            save: None,
+        }
+    }
+
+    /// When a `tick` is due.
+    pub fn deadline(&self) -> Option<Duration> {
+        self.retry.into_iter().chain(self.save).min()
+    }
+
+    /// Starts what does not run and saves what has changed; a line for each thing that is wrong.
+    pub fn tick(&mut self, now: Duration) -> Vec<String> {
+        let mut wrong = Vec::new();
+        if self.retry.is_some_and(|at| now >= at) {
+            self.retry = None;
+            self.start(&mut wrong);
+            if !wrong.is_empty() {
+                self.retry = Some(now + RETRY);
+            }
+        }
+        if self.save.is_some_and(|at| now >= at) {
+            self.save = None;
+            let leases: Vec<Lease> = self.server.table.leases().collect();
+            self.about
+                .memory
+                .later(move |memory| memory.save_leases(leases.into_iter()));
+        }
+        wrong
+    }
+
+    /// Waits for a message to the server.
+    pub async fn receive(&self) -> io::Result<Vec<u8>> {
+        let Some(socket) = &self.socket else {
+            return std::future::pending().await;
+        };
+        let mut message = vec![0; MESSAGE_MAX];
+        let length = socket.recv(&mut message).await?;
+        message.truncate(length);
+        Ok(message)
+    }
+
+    /// Answers a message.
+    pub fn answer(&mut self, now: Duration, message: &[u8]) {
+        let Some(request) = Packet::parse(message) else {
+            return;
+        };
+        let answer = self.server.answer(now, &request);
+        if self.server.table.take_changed() {
+            self.save = self.save.or(Some(now + SAVE_AFTER));
+        }
+        let (Some((reply, to)), Some(socket)) = (answer, &self.socket) else {
+            return;
+        };
+        tracing::debug!(request = ?request.kind, from = %request.chaddr, reply = ?reply.kind, address = %reply.yiaddr, %to, "DHCP");
+        // What cannot be sent now is asked for again by the client.
+        if let Err(error) = socket.try_send_to(&reply.to_bytes(), SocketAddr::V4(to)) {
+            tracing::debug!(%error, %to, "DHCP reply not sent");
+        }
+    }
+
+    /// The server.
+    pub fn server(&mut self) -> &mut Server {
+        &mut self.server
+    }
+
+    /// The leases in use.
+    pub fn active(&self, now: Duration) -> impl Iterator<Item = Lease> {
+        self.server.table.active(now)
+    }
+
+    fn start(&mut self, wrong: &mut Vec<String>) {
+        let About {
+            interface,
+            hostname,
+            os,
+            ..
+        } = &self.about;
+        if self.socket.is_none() {
+            match server_socket(&interface.name) {
+                Ok(socket) => self.socket = Some(socket),
+                Err(error) => wrong.push(format!(
+                    "nodes get no addresses: {error:#}; is another DHCP server running here?"
+                )),
+            }
+        }
+        if self.announcement.is_none() {
+            match Discovery::announce(&interface.name, hostname, self.server.address, os) {
+                Ok(announcement) => self.announcement = Some(announcement),
+                Err(error) => wrong.push(format!("the master is not announced: {error:#}")),
+            }
+        }
+    }
+}
+
+fn server_socket(interface: &str) -> anyhow::Result<UdpSocket> {
+    let open = || {
+        let socket = Socket::new(
+            Domain::IPV4,
+            Type::DGRAM.nonblocking().cloexec(),
+            Some(Protocol::UDP),
+        )?;
+        // Bound to the interface before the port: not for one moment is anything of the uplink received.
+        socket.bind_device(Some(interface.as_bytes()))?;
+        socket.set_reuse_address(true)?;
+        socket.set_broadcast(true)?;
+        socket.bind(&SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 67).into())?;
+        UdpSocket::from_std(socket.into())
+    };
+    open().with_context(|| format!("binding UDP port 67 of {interface}"))
+}

@@ -1,0 +1,366 @@
+//! Who is master: the decisions, pure. Time and what was heard come in, actions come out; no I/O and no clock here.
+//!
+//! A node listens; hears it no master, it claims the master's address by probing (RFC 5227) and takes it. Exactly one
+//! remains, because every pair of rivals settles it by an order that both compute alike:
+//! - who hears a claim while listening lets it go first;
+//! - of two that claim at once, the lower hardware address goes on;
+//! - of two masters (links that were apart), the one that has been master for longer stays, else the lower hardware
+//!   address. Near the border between the two rules both may give way and listen again, never both stay.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use super::jitter::Jitter;
+use super::mac::Mac;
+
+/// How long everything takes. The defaults let a lone node become master within 6 s of its link being up.
+#[derive(Clone, Debug)]
+pub struct Timing {
+    /// Listening of a node that remembers no role.
+    pub listen_fresh: Range<Duration>,
+    /// Listening of the previous master: short, so that after a power cut the same node is master again.
+    pub listen_master: Range<Duration>,
+    /// Listening of a previous node: long enough for the previous master to boot as well.
+    pub listen_node: Range<Duration>,
+    /// Listening after a master vanished or a claim was lost.
+    pub listen_again: Range<Duration>,
+    /// Between two queries for a master.
+    pub query_every: Duration,
+    /// Number of claim probes.
+    pub claims: u8,
+    /// Between two claim probes, and between the last one and taking the address.
+    pub claim_every: Range<Duration>,
+    /// Between two announcements of a master.
+    pub announce_every: Duration,
+    /// Least time between two announcements made in defence.
+    pub defend_every: Duration,
+    /// A master silent for so long is queried.
+    pub doubt_after: Duration,
+    /// A master silent for so long is gone.
+    pub gone_after: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        let ms = Duration::from_millis;
+        Self {
+            listen_fresh: ms(2000)..ms(4000),
+            listen_master: ms(800)..ms(1200),
+            listen_node: ms(20_000)..ms(24_000),
+            listen_again: ms(1500)..ms(4000),
+            query_every: ms(400),
+            claims: 3,
+            claim_every: ms(350)..ms(550),
+            announce_every: ms(2000),
+            defend_every: ms(300),
+            doubt_after: ms(5000),
+            gone_after: ms(9000),
+        }
+    }
+}
+
+impl Timing {
+    /// The longest that a claim takes, from its first probe to the announcement.
+    fn claim(&self) -> Duration {
+        self.claim_every.end * u32::from(self.claims)
+    }
+}
+
+/// What a node is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// No cluster network to take a role on.
+    Starting,
+    /// Finding out whether there is a master.
+    Listening,
+    /// Probing the master's address.
+    Claiming,
+    /// Holds the master's address.
+    Master,
+    /// Follows a master.
+    Node,
+}
+
+/// What was heard or happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Only time has passed.
+    Tick,
+    /// The cluster network's interface works, with this hardware address.
+    LinkUp(Mac),
+    /// The interface is gone, or has no carrier.
+    LinkDown,
+    /// Another station probes the master's address in order to take it.
+    ClaimHeard(Mac),
+    /// Another station uses the master's address; as an announcement, for how long it has been master.
+    Held(Mac, Option<Duration>),
+    /// DNS-SD or DHCP showed a master just now.
+    MasterSeen,
+}
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Send an ARP query for the master's address.
+    Query,
+    /// Send an ARP probe for it.
+    Claim,
+    /// Announce the address, held for so long.
+    Announce(Duration),
+    /// The role is now this one; set up what belongs to it and take down what does not.
+    Become(Role),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum State {
+    Down,
+    Listening {
+        until: Duration,
+        query: Duration,
+    },
+    Claiming {
+        sent: u8,
+        next: Duration,
+    },
+    Master {
+        since: Duration,
+        announce: Duration,
+        defended: Duration,
+    },
+    Node {
+        heard: Duration,
+        query: Duration,
+    },
+}
+
+/// The decisions of one node. Times are durations since any fixed moment, the same one in all calls.
+#[derive(Debug)]
+pub struct Machine {
+    timing: Timing,
+    jitter: Jitter,
+    mac: Mac,
+    /// The last role held, of this run or (as given to `new`) of an earlier one.
+    remembered: Option<Role>,
+    state: State,
+}
+
+impl Machine {
+    /// A machine that waits for its link. `remembered`: `Master` or `Node`, when an earlier run was one.
+    pub fn new(timing: Timing, jitter: Jitter, remembered: Option<Role>) -> Self {
+        Self {
+            timing,
+            jitter,
+            mac: Mac::ZERO,
+            remembered,
+            state: State::Down,
+        }
+    }
+
+    /// The present role.
+    pub fn role(&self) -> Role {
+        match self.state {
+            State::Down => Role::Starting,
+            State::Listening { .. } => Role::Listening,
+            State::Claiming { .. } => Role::Claiming,
+            State::Master { .. } => Role::Master,
+            State::Node { .. } => Role::Node,
+        }
+    }
+
+    /// When a `Tick` is due; `None` while only an event can change anything.
+    pub fn deadline(&self) -> Option<Duration> {
+        match self.state {
+            State::Down => None,
+            State::Listening { until, query } => Some(until.min(query)),
+            State::Claiming { next, .. } => Some(next),
+            State::Master { announce, .. } => Some(announce),
+            State::Node { heard, query } => Some(
+                query
+                    .max(heard + self.timing.doubt_after)
+                    .min(heard + self.timing.gone_after),
+            ),
+        }
+    }
+
+    /// Takes one event and says what to do, in order.
+    pub fn handle(&mut self, now: Duration, event: Event) -> Vec<Action> {
+        match (event, self.state) {
+            (Event::Tick, _) => self.tick(now),
+            (Event::LinkUp(mac), State::Down) => {
+                self.mac = mac;
+                let range = match self.remembered {
+                    Some(Role::Master) => self.timing.listen_master.clone(),
+                    Some(Role::Node) => self.timing.listen_node.clone(),
+                    _ => self.timing.listen_fresh.clone(),
+                };
+                self.listen(now, &range)
+            }
+            (Event::LinkDown, state) if !matches!(state, State::Down) => {
+                self.state = State::Down;
+                vec![Action::Become(Role::Starting)]
+            }
+            (Event::ClaimHeard(by) | Event::Held(by, _), _) if by == self.mac => Vec::new(),
+            (Event::ClaimHeard(by), state) => self.claim_heard(now, by, state),
+            (Event::Held(by, age), State::Master { since, defended, .. }) => {
+                self.rival(now, by, age.unwrap_or_default(), since, defended)
+            }
+            (Event::Held(..) | Event::MasterSeen, State::Listening { .. } | State::Claiming { .. }) => {
+                self.follow(now)
+            }
+            (Event::Held(..) | Event::MasterSeen, State::Node { .. }) => {
+                self.state = State::Node {
+                    heard: now,
+                    query: now,
+                };
+                Vec::new()
+            }
+            (Event::LinkUp(_) | Event::LinkDown | Event::Held(..) | Event::MasterSeen, _) => Vec::new(),
+        }
+    }
+
+    fn tick(&mut self, now: Duration) -> Vec<Action> {
+        match self.state {
+            State::Listening { until, .. } if now >= until => {
+                let next = now + self.jitter.between(&self.timing.claim_every);
+                self.state = State::Claiming { sent: 1, next };
+                vec![Action::Become(Role::Claiming), Action::Claim]
+            }
+            State::Listening { until, query } if now >= query => {
+                self.state = State::Listening {
+                    until,
+                    query: now + self.timing.query_every,
+                };
+                vec![Action::Query]
+            }
+            State::Claiming { sent, next } if now >= next => {
+                if sent >= self.timing.claims {
+                    return self.lead(now);
+                }
+                let next = now + self.jitter.between(&self.timing.claim_every);
+                self.state = State::Claiming { sent: sent + 1, next };
+                vec![Action::Claim]
+            }
+            State::Master {
+                since,
+                announce,
+                defended,
+            } if now >= announce => {
+                self.state = State::Master {
+                    since,
+                    announce: now + self.timing.announce_every,
+                    defended,
+                };
+                vec![Action::Announce(now - since)]
+            }
+            State::Node { heard, .. } if now >= heard + self.timing.gone_after => {
+                self.listen(now, &self.timing.listen_again.clone())
+            }
+            State::Node { heard, query } if now >= query && now >= heard + self.timing.doubt_after => {
+                self.state = State::Node {
+                    heard,
+                    query: now + self.timing.query_every,
+                };
+                vec![Action::Query]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn claim_heard(&mut self, now: Duration, by: Mac, state: State) -> Vec<Action> {
+        match state {
+            State::Listening { until, query } => {
+                let patience = now + self.timing.claim() + self.jitter.between(&self.timing.listen_again);
+                self.state = State::Listening {
+                    until: until.max(patience),
+                    query,
+                };
+                Vec::new()
+            }
+            State::Claiming { .. } if by < self.mac => {
+                let claim = self.timing.claim();
+                let Range { start, end } = self.timing.listen_again;
+                self.listen(now, &(start + claim..end + claim))
+            }
+            State::Master {
+                since,
+                announce,
+                defended,
+            } => self.defend(now, since, announce, defended),
+            State::Claiming { .. } | State::Node { .. } | State::Down => Vec::new(),
+        }
+    }
+
+    /// Another master. Both sides compute the same difference of ages but for the packet's delay, so the two borders
+    /// lie 4 s apart: in between both give way, which the next listening settles.
+    fn rival(
+        &mut self,
+        now: Duration,
+        by: Mac,
+        age: Duration,
+        since: Duration,
+        defended: Duration,
+    ) -> Vec<Action> {
+        let mine = now - since;
+        let gives_way = if by < self.mac {
+            mine < age + Duration::from_secs(5)
+        } else {
+            mine + Duration::from_secs(1) < age
+        };
+        if gives_way {
+            return self.follow(now);
+        }
+        let announce = now + self.timing.announce_every;
+        self.defend(now, since, announce, defended)
+    }
+
+    fn defend(
+        &mut self,
+        now: Duration,
+        since: Duration,
+        announce: Duration,
+        defended: Duration,
+    ) -> Vec<Action> {
+        if now < defended + self.timing.defend_every {
+            return Vec::new();
+        }
+        self.state = State::Master {
+            since,
+            announce,
+            defended: now,
+        };
+        vec![Action::Announce(now - since)]
+    }
+
+    fn listen(&mut self, now: Duration, range: &Range<Duration>) -> Vec<Action> {
+        let until = now + self.jitter.between(range);
+        self.state = State::Listening {
+            until,
+            query: now + self.timing.query_every,
+        };
+        vec![Action::Become(Role::Listening), Action::Query]
+    }
+
+    fn follow(&mut self, now: Duration) -> Vec<Action> {
+        self.remembered = Some(Role::Node);
+        self.state = State::Node {
+            heard: now,
+            query: now,
+        };
+        vec![Action::Become(Role::Node)]
+    }
+
+    fn lead(&mut self, now: Duration) -> Vec<Action> {
+        self.remembered = Some(Role::Master);
+        // The second announcement follows soon (RFC 5227 section 2.3 asks for two).
+        let announce = now + self.timing.announce_every / 4;
+        self.state = State::Master {
+            since: now,
+            announce,
+            defended: now,
+        };
+        vec![Action::Become(Role::Master), Action::Announce(Duration::ZERO)]
+    }
+}
+
+#[cfg(test)]
+mod tests;

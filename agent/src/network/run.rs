@@ -1,0 +1,401 @@
+//! The cluster network's loop: everything that is heard goes to the pure machines (`link`, `role`, `dhcp::client`,
+//! `dhcp::server`), and what they decide is done here.
+
+mod interface;
+mod role_change;
+
+use std::collections::VecDeque;
+use std::net::SocketAddrV4;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use boot_config::Network as Settings;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::arp::{self, Says};
+use super::dhcp::client::{Client, Output};
+use super::dhcp::frame;
+use super::dhcp::lease_table::Lease;
+use super::discovery::Discovery;
+use super::follower::{Follower, News};
+use super::jitter::Jitter;
+use super::link::Interface;
+use super::mac::Mac;
+use super::master::Services;
+use super::memory::{Memory, Remembered};
+use super::netlink::Netlink;
+use super::packet::PacketSocket;
+use super::role::{Action, Event, Machine, Role, Timing};
+use super::view::{View, Warnings};
+use super::web::Web;
+use crate::status::{Peer, Status};
+
+/// Port of the HTTP API.
+const HTTP: u16 = 80;
+
+/// What the cluster network is and where things are.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The network's settings.
+    pub settings: Settings,
+    /// State folder, such as `/var/lib/cluster-lab`.
+    pub state: PathBuf,
+    /// `/sys/class/net`
+    pub class_net: PathBuf,
+    /// This node's name.
+    pub hostname: String,
+    /// The system, for the announcement.
+    pub os: String,
+    /// Whether the HTTP API is served on the cluster address.
+    pub http: bool,
+    /// What makes this node's random delays its own.
+    pub seed: u64,
+}
+
+/// The interface in use, with its sockets.
+#[derive(Debug)]
+struct Port {
+    interface: Interface,
+    arp: PacketSocket,
+    dhcp: PacketSocket,
+    client: Client,
+}
+
+enum Wake {
+    Links,
+    Arp(std::io::Result<Vec<u8>>),
+    Dhcp(std::io::Result<Vec<u8>>),
+    Request(std::io::Result<Vec<u8>>),
+    Found(String),
+    News(News),
+    Time,
+}
+
+/// Work that one step makes for the next.
+enum Job {
+    Heard(Event),
+    Do(Action),
+    Client(Output),
+}
+
+/// The cluster network of one node.
+pub struct Network {
+    options: Options,
+    status: watch::Receiver<Arc<Status>>,
+    view: watch::Sender<View>,
+    memory: Memory,
+    remembered: Remembered,
+    netlink: Netlink,
+    jitter: Jitter,
+    origin: Instant,
+    look: Duration,
+    role: Machine,
+    port: Option<Port>,
+    search: Option<Discovery>,
+    services: Option<Services>,
+    follower: Option<Follower>,
+    web: Option<Web>,
+    master: Option<Mac>,
+    news: Option<News>,
+    waiting: Option<String>,
+    warnings: Warnings,
+    jobs: VecDeque<Job>,
+}
+
+impl Network {
+    /// Prepares; nothing of the system is changed yet.
+    ///
+    /// # Errors
+    /// When there is no netlink or the state folder cannot be made.
+    pub fn new(
+        options: Options,
+        status: watch::Receiver<Arc<Status>>,
+        view: watch::Sender<View>,
+    ) -> anyhow::Result<Self> {
+        let memory = Memory::open(&options.state)?;
+        let remembered = memory.role();
+        let netlink = Netlink::open(options.class_net.clone())?;
+        let mut jitter = Jitter::new(options.seed);
+        let role = match remembered.master {
+            Some(true) => Some(Role::Master),
+            Some(false) => Some(Role::Node),
+            None => None,
+        };
+        let role = Machine::new(Timing::default(), Jitter::new(jitter.number()), role);
+        Ok(Self {
+            options,
+            status,
+            view,
+            memory,
+            remembered,
+            netlink,
+            jitter,
+            origin: Instant::now(),
+            look: Duration::ZERO,
+            role,
+            port: None,
+            search: None,
+            services: None,
+            follower: None,
+            web: None,
+            master: None,
+            news: None,
+            waiting: None,
+            warnings: Warnings::default(),
+            jobs: VecDeque::new(),
+        })
+    }
+
+    /// Runs until `end` is there, then takes down what was set up.
+    pub async fn run(mut self, end: impl Future<Output = ()>) {
+        let mut end = std::pin::pin!(end);
+        loop {
+            let wake = tokio::select! {
+                () = &mut end => break,
+                wake = self.next() => wake,
+            };
+            self.take(wake).await;
+            self.work().await;
+            self.publish();
+        }
+        self.take_down().await;
+    }
+
+    fn now(&self) -> Duration {
+        self.origin.elapsed()
+    }
+
+    async fn next(&mut self) -> Wake {
+        let deadlines = [
+            Some(self.look),
+            self.role.deadline(),
+            self.port.as_ref().and_then(|port| port.client.deadline()),
+            self.services.as_ref().and_then(Services::deadline),
+        ];
+        let deadline = self.origin + deadlines.into_iter().flatten().min().unwrap_or(self.look);
+        let Self {
+            netlink,
+            port,
+            services,
+            search,
+            follower,
+            ..
+        } = self;
+        let port = port.as_ref();
+        tokio::select! {
+            () = netlink.changed() => Wake::Links,
+            frame = or_never(port, |port| port.arp.receive()) => Wake::Arp(frame),
+            frame = or_never(port, |port| port.dhcp.receive()) => Wake::Dhcp(frame),
+            message = or_never(services.as_ref(), Services::receive) => Wake::Request(message),
+            name = or_never(search.as_ref(), Discovery::master) => Wake::Found(name),
+            news = or_never(follower.as_mut(), Follower::news) => Wake::News(news),
+            () = tokio::time::sleep_until(deadline) => Wake::Time,
+        }
+    }
+
+    async fn take(&mut self, wake: Wake) {
+        let now = self.now();
+        match wake {
+            Wake::Links => self.look().await,
+            Wake::Arp(Ok(frame)) => self.arp_heard(now, &frame),
+            Wake::Dhcp(Ok(frame)) => self.dhcp_heard(now, &frame),
+            Wake::Request(Ok(message)) => {
+                if let Some(services) = &mut self.services {
+                    services.answer(now, &message);
+                }
+            }
+            Wake::Arp(Err(error)) | Wake::Dhcp(Err(error)) | Wake::Request(Err(error)) => {
+                tracing::debug!(%error, "the interface reports");
+                self.look().await;
+            }
+            Wake::Found(name) => {
+                tracing::debug!(name, "a master was found by DNS-SD");
+                self.jobs.push_back(Job::Heard(Event::MasterSeen));
+            }
+            Wake::News(news) => {
+                self.jobs.push_back(Job::Heard(Event::MasterSeen));
+                self.news = Some(news);
+            }
+            Wake::Time => {}
+        }
+        if now >= self.look {
+            self.look().await;
+        }
+        self.jobs.push_back(Job::Heard(Event::Tick));
+        if let Some(port) = &mut self.port {
+            self.jobs
+                .extend(port.client.tick(now).into_iter().map(Job::Client));
+        }
+        if let Some(services) = &mut self.services
+            && services.deadline().is_some_and(|at| now >= at)
+        {
+            let wrong = services.tick(now);
+            self.warnings.set("master", wrong);
+        }
+    }
+
+    async fn work(&mut self) {
+        while let Some(job) = self.jobs.pop_front() {
+            let now = self.now();
+            match job {
+                Job::Heard(event) => {
+                    // What a job leads to comes before all other jobs.
+                    for action in self.role.handle(now, event).into_iter().rev() {
+                        self.jobs.push_front(Job::Do(action));
+                    }
+                }
+                Job::Do(action) => self.act(now, action).await,
+                Job::Client(output) => self.client_says(output).await,
+            }
+        }
+    }
+
+    fn arp_heard(&mut self, now: Duration, frame: &[u8]) {
+        let Some(heard) = arp::parse(frame) else { return };
+        let Some(port) = &mut self.port else { return };
+        if heard.sender == port.interface.mac {
+            return;
+        }
+        let master_address = self.options.settings.master_address;
+        match heard.says {
+            Says::Claims(address) if address == master_address => {
+                self.jobs.push_back(Job::Heard(Event::ClaimHeard(heard.sender)));
+            }
+            Says::Holds(address, age) if address == master_address => {
+                self.jobs.push_back(Job::Heard(Event::Held(heard.sender, age)));
+                // A node with a lease makes itself known to a new master.
+                if self
+                    .master
+                    .replace(heard.sender)
+                    .is_some_and(|before| before != heard.sender)
+                {
+                    self.jobs
+                        .extend(port.client.hurry(now).into_iter().map(Job::Client));
+                }
+            }
+            Says::Claims(address) | Says::Holds(address, _) => {
+                self.jobs.extend(
+                    port.client
+                        .in_use(now, address, heard.sender)
+                        .into_iter()
+                        .map(Job::Client),
+                );
+                if let (Some(services), Says::Holds(..)) = (&mut self.services, heard.says) {
+                    services.server().table.seen(now, address, heard.sender);
+                }
+            }
+            Says::Seeks(_) => {}
+        }
+    }
+
+    fn dhcp_heard(&mut self, now: Duration, frame: &[u8]) {
+        let Some((from, packet)) = frame::unwrap(frame) else {
+            return;
+        };
+        if let Some(port) = &mut self.port {
+            let outputs = port.client.receive(now, from, &packet);
+            if outputs.contains(&Output::MasterSeen) {
+                self.master = Some(from);
+            }
+            self.jobs.extend(outputs.into_iter().map(Job::Client));
+        }
+    }
+
+    async fn client_says(&mut self, output: Output) {
+        let Some(port) = &mut self.port else { return };
+        let mac = port.interface.mac;
+        match output {
+            Output::Send(to, packet) => sent(port.dhcp.send(&frame::wrap(mac, to, &packet))),
+            Output::Probe(address) => sent(port.arp.send(&arp::claim(mac, address))),
+            Output::MasterSeen => self.jobs.push_back(Job::Heard(Event::MasterSeen)),
+            Output::Bound(address) => {
+                sent(port.arp.send(&arp::announcement(mac, address, None)));
+                let interface = port.interface.name.clone();
+                tracing::info!("address {address} on {interface}, from the master");
+                self.set_addresses().await;
+                let master = SocketAddrV4::new(self.options.settings.master_address, HTTP);
+                self.follower = Some(Follower::start(
+                    master,
+                    interface,
+                    Jitter::new(self.jitter.number()),
+                ));
+                self.remember();
+            }
+            Output::Lost(address) => {
+                tracing::info!("address {address} given up");
+                self.follower = None;
+                self.set_addresses().await;
+            }
+        }
+    }
+
+    async fn act(&mut self, now: Duration, action: Action) {
+        let address = self.options.settings.master_address;
+        let send = |port: &Option<Port>, frame: &dyn Fn(Mac) -> Vec<u8>| {
+            if let Some(port) = port {
+                sent(port.arp.send(&frame(port.interface.mac)));
+            }
+        };
+        match action {
+            Action::Query => send(&self.port, &|mac| arp::query(mac, address)),
+            Action::Claim => send(&self.port, &|mac| arp::claim(mac, address)),
+            Action::Announce(age) => send(&self.port, &|mac| arp::announcement(mac, address, Some(age))),
+            Action::Become(role) => self.take_role(now, role).await,
+        }
+    }
+
+    fn publish(&mut self) {
+        let now = self.now();
+        let own = self.port.as_ref().map(|port| port.interface.mac);
+        // Kept while listening for a successor's leases, but of a master that is gone.
+        let news = self.news.as_ref().filter(|_| self.role.role() == Role::Node);
+        let mut peers: Vec<Peer> = match (&self.services, news) {
+            (Some(services), _) => services
+                .active(now)
+                .filter(|lease| lease.client.node)
+                .map(|Lease { address, client }| Peer {
+                    hostname: client.hostname,
+                    address,
+                    mac: client.mac,
+                })
+                .collect(),
+            (None, Some(news)) => news.peers.clone(),
+            (None, None) => Vec::new(),
+        };
+        peers.retain(|peer| Some(peer.mac) != own);
+        let view = View {
+            role: self.role.role(),
+            interface: self
+                .port
+                .as_ref()
+                .map(|port| (port.interface.name.clone(), port.interface.mac)),
+            address: self.address(),
+            master_name: news.and_then(|news| news.master.clone()),
+            peers,
+            waiting: self.waiting.clone(),
+            warnings: self.warnings.lines(),
+        };
+        self.view.send_if_modified(|old| {
+            let changed = *old != view;
+            *old = view;
+            changed
+        });
+    }
+}
+
+/// What is sent here is sent again by whoever decided it; a failure is only worth a note.
+fn sent(result: std::io::Result<()>) {
+    if let Err(error) = result {
+        tracing::debug!(%error, "a frame was not sent");
+    }
+}
+
+/// Waits for something of `source`, for ever when there is none.
+async fn or_never<S, T, F: Future<Output = T>>(source: Option<S>, wait: impl FnOnce(S) -> F) -> T {
+    match source {
+        Some(source) => wait(source).await,
+        None => std::future::pending().await,
+    }
+}

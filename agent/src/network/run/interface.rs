@@ -1,0 +1,175 @@
+//! The loop's hold on the interface: finds it, opens it, keeps its addresses right, and leaves it as it was.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::Duration;
+
+use boot_config::{Network as Settings, Vlan};
+
+use super::{HTTP, Job, Network, Port};
+use crate::network::dhcp::client::{Client, Identity};
+use crate::network::jitter::Jitter;
+use crate::network::link::{self, Interface, Plan};
+use crate::network::packet::{PacketSocket, Wanted};
+use crate::network::role::{Event, Role};
+use crate::network::web::Web;
+
+/// Links and addresses are looked at so often even when the kernel reports no change.
+const LOOK_EVERY: Duration = Duration::from_secs(3);
+/// Steps towards a usable interface in one look; each changes something, and more than four are never needed.
+const STEPS_MAX: usize = 6;
+
+impl Network {
+    /// Looks at the links, makes what is missing, and follows what has changed.
+    pub(super) async fn look(&mut self) {
+        self.look = self.now() + LOOK_EVERY;
+        let found = self.usable_interface().await;
+        let (interface, waiting) = match found {
+            Ok(Plan::Ready(interface)) => (Some(interface), None),
+            Ok(Plan::Wait(reason)) => (None, Some(reason)),
+            Ok(Plan::Change(_)) => (None, Some("the cluster's interface to settle".to_owned())),
+            Err(error) => (None, Some(format!("the cluster's interface: {error:#}"))),
+        };
+        if self.waiting != waiting {
+            if let Some(waiting) = &waiting {
+                tracing::info!("waiting for {waiting}");
+            }
+            self.waiting = waiting;
+        }
+        if self.port.as_ref().map(|port| &port.interface) == interface.as_ref() {
+            self.set_addresses().await;
+            return;
+        }
+        if self.port.is_some() {
+            self.jobs.push_back(Job::Heard(Event::LinkDown));
+            self.work().await;
+            self.port = None;
+            self.web = None;
+        }
+        if let Some(interface) = interface {
+            self.open(interface).await;
+        }
+    }
+
+    async fn usable_interface(&mut self) -> anyhow::Result<Plan> {
+        let Settings { interface, vlan, .. } = &self.options.settings;
+        let mut plan = Plan::Wait("the cluster's interface".to_owned());
+        for _ in 0..STEPS_MAX {
+            plan = link::plan(&self.netlink.links().await?, interface.as_ref(), *vlan);
+            match &plan {
+                Plan::Change(action) => self.netlink.apply(action).await?,
+                Plan::Ready(_) | Plan::Wait(_) => break,
+            }
+        }
+        Ok(plan)
+    }
+
+    pub(super) async fn open(&mut self, interface: Interface) {
+        let sockets = PacketSocket::open(interface.index, Wanted::Arp)
+            .and_then(|arp| Ok((arp, PacketSocket::open(interface.index, Wanted::DhcpClient)?)));
+        let (arp, dhcp) = match sockets {
+            Ok(sockets) => sockets,
+            Err(error) => {
+                self.waiting = Some(format!("raw sockets on {}: {error}", interface.name));
+                return;
+            }
+        };
+        let Settings {
+            subnet,
+            master_address,
+            ..
+        } = self.options.settings;
+        let who = Identity {
+            mac: interface.mac,
+            hostname: self.options.hostname.parse().ok(),
+            master: master_address,
+            subnet,
+        };
+        let client = Client::new(who, Jitter::new(self.jitter.number()), self.remembered.address);
+        let mac = interface.mac;
+        tracing::info!("cluster network on {} ({mac})", interface.name);
+        self.port = Some(Port {
+            interface,
+            arp,
+            dhcp,
+            client,
+        });
+        self.set_addresses().await;
+        self.jobs.push_back(Job::Heard(Event::LinkUp(mac)));
+    }
+
+    /// The address that the interface should have now.
+    pub(super) fn address(&self) -> Option<Ipv4Addr> {
+        match self.role.role() {
+            Role::Master => Some(self.options.settings.master_address),
+            _ => self.port.as_ref()?.client.address(),
+        }
+    }
+
+    /// Brings the interface's addresses in line, by difference, and with them what is bound to them.
+    pub(super) async fn set_addresses(&mut self) {
+        let Some(port) = &self.port else { return };
+        let interface = port.interface.clone();
+        let wanted = self.address();
+        if self.web.as_ref().is_some_and(|web| Some(web.ip()) != wanted) {
+            self.web = None;
+        }
+        let Settings { vlan, subnet, .. } = self.options.settings;
+        let set = async {
+            let held = self.netlink.addresses(interface.index).await?;
+            let (surplus, missing) = link::address_plan(vlan, subnet, &held, wanted);
+            for net in surplus {
+                self.netlink.remove_address(interface.index, net).await?;
+            }
+            if let Some(net) = missing {
+                self.netlink.add_address(interface.index, net).await?;
+            }
+            anyhow::Ok(())
+        };
+        let wrong = set
+            .await
+            .err()
+            .map(|error| format!("{}: {error:#}", interface.name));
+        let failed = wrong.is_some();
+        self.warnings.set("address", wrong.into_iter().collect());
+        if let (Some(address), true, None, false) = (wanted, self.options.http, &self.web, failed) {
+            let served = Web::serve(
+                &interface.name,
+                SocketAddrV4::new(address, HTTP),
+                self.status.clone(),
+            );
+            let wrong = served.map(|web| self.web = Some(web)).err();
+            let line = |error| {
+                format!("no HTTP API on the cluster network: {error:#}; is a web server running here?")
+            };
+            self.warnings.set("web", wrong.map(line).into_iter().collect());
+        }
+    }
+
+    /// Removes what was made: address and VLAN link. No DHCP release: the same address is asked for at the next start.
+    pub(super) async fn take_down(&mut self) {
+        self.web = None;
+        self.follower = None;
+        self.services = None;
+        self.search = None;
+        self.memory.finish().await;
+        let Some(port) = self.port.take() else { return };
+        let Interface { index, name, .. } = port.interface;
+        let Settings { vlan, subnet, .. } = self.options.settings;
+        let done = async {
+            // A VLAN link under another name was there before us.
+            if let Vlan::Id(id) = vlan
+                && name.ends_with(&format!(".{}", id.get()))
+            {
+                return self.netlink.apply(&link::Action::Delete(index)).await;
+            }
+            let (surplus, _) = link::address_plan(vlan, subnet, &self.netlink.addresses(index).await?, None);
+            for net in surplus {
+                self.netlink.remove_address(index, net).await?;
+            }
+            Ok(())
+        };
+        if let Err(error) = done.await {
+            tracing::warn!("{name} is left as it is: {error:#}");
+        }
+    }
+}

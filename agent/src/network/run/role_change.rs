@@ -1,0 +1,136 @@
+//! What a new role sets up and takes down.
+
+use std::time::Duration;
+
+use boot_config::{Network as Settings, Vlan};
+
+use super::{Job, Network};
+use crate::network::dhcp::lease_table::{Client as LeaseClient, ClientKey, Lease, LeaseTable};
+use crate::network::dhcp::server::{Audience, Server};
+use crate::network::discovery::Discovery;
+use crate::network::master::{About, Services};
+use crate::network::memory::Remembered;
+use crate::network::role::Role;
+
+/// Length of a lease. Short, so that a node that is gone soon leaves the list of peers.
+const LEASE: Duration = Duration::from_secs(600);
+
+impl Network {
+    pub(super) async fn take_role(&mut self, now: Duration, role: Role) {
+        let interface = self
+            .port
+            .as_ref()
+            .map_or_else(String::new, |port| port.interface.name.clone());
+        let address = self.options.settings.master_address;
+        match role {
+            Role::Starting => tracing::info!("no usable cluster network"),
+            Role::Listening => tracing::info!("listening for a master on {interface}"),
+            Role::Claiming => tracing::info!("no master heard: claiming {address} on {interface}"),
+            Role::Master => tracing::info!("this node is the master: {address} on {interface}"),
+            Role::Node => tracing::info!("this node is a node: there is a master on {interface}"),
+        }
+        if role != Role::Master && self.services.take().is_some() {
+            self.warnings.set("master", Vec::new());
+        }
+        match role {
+            Role::Listening => {
+                // A new search: the cache of the last one may still have the master that is gone.
+                self.search = None;
+                self.master = None;
+                match Discovery::search(&interface) {
+                    Ok(search) => self.search = Some(search),
+                    Err(error) => tracing::warn!("masters are sought without DNS-SD: {error:#}"),
+                }
+            }
+            Role::Claiming => {}
+            Role::Starting | Role::Master | Role::Node => self.search = None,
+        }
+        if let Some(port) = &mut self.port {
+            let outputs = match role {
+                Role::Starting | Role::Master => port.client.stop(),
+                Role::Claiming => Vec::new(),
+                Role::Listening => port.client.start(now),
+                Role::Node => {
+                    let mut outputs = port.client.start(now);
+                    if outputs.is_empty() {
+                        outputs = port.client.hurry(now);
+                    }
+                    outputs
+                }
+            };
+            self.jobs.extend(outputs.into_iter().map(Job::Client));
+        }
+        if matches!(role, Role::Starting | Role::Master) {
+            self.follower = None;
+        }
+        self.set_addresses().await;
+        if role == Role::Master {
+            self.serve(now);
+        }
+        if matches!(role, Role::Master | Role::Node) {
+            self.remember();
+        }
+        // Who listens again may be the next master, and serves the leases that the last one told of.
+        if matches!(role, Role::Starting | Role::Master) {
+            self.news = None;
+        }
+    }
+
+    /// Starts the master's services, with the leases of an earlier run and those that the last master told of.
+    fn serve(&mut self, now: Duration) {
+        let Some(port) = &self.port else { return };
+        let Settings {
+            vlan,
+            subnet,
+            master_address,
+            pool,
+            ..
+        } = &self.options.settings;
+        let mut table = LeaseTable::new(*pool, LEASE);
+        let news = self.news.iter().flat_map(|news| &news.peers).map(|peer| Lease {
+            address: peer.address,
+            client: LeaseClient {
+                key: ClientKey::Mac(peer.mac),
+                mac: peer.mac,
+                hostname: peer.hostname.clone(),
+                node: true,
+            },
+        });
+        table.adopt(now, news.filter(|lease| lease.client.mac != port.interface.mac));
+        let (leases, warning) = self.memory.leases();
+        table.adopt(now, leases);
+        self.warnings.set("leases", warning.into_iter().collect());
+        let audience = if *vlan == Vlan::Off {
+            Audience::Agents
+        } else {
+            Audience::Everyone
+        };
+        let server = Server {
+            address: *master_address,
+            subnet: *subnet,
+            lease: LEASE,
+            audience,
+            table,
+        };
+        let about = About {
+            interface: port.interface.clone(),
+            hostname: self.options.hostname.clone(),
+            os: self.options.os.clone(),
+            memory: self.memory.clone(),
+        };
+        let mut services = Services::new(about, server, now);
+        let wrong = services.tick(now);
+        self.warnings.set("master", wrong);
+        self.services = Some(services);
+    }
+
+    pub(super) fn remember(&mut self) {
+        let address = self.port.as_ref().and_then(|port| port.client.last());
+        let remembered = Remembered::new(Some(self.role.role() == Role::Master), address);
+        if remembered == self.remembered {
+            return;
+        }
+        self.remembered = remembered;
+        self.memory.later(move |memory| memory.save_role(remembered));
+    }
+}

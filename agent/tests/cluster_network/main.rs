@@ -1,0 +1,102 @@
+//! The agent on a real kernel: several of them, each in its own network namespace, on one bridge. Untagged, because the
+//! test machines' kernels have no 802.1Q; tags are tested where the image boots.
+
+#![expect(clippy::expect_used, reason = "a test, all of it")]
+
+mod clients;
+mod faults;
+mod roles;
+mod switch;
+
+use std::time::Duration;
+
+use serde_json::Value;
+use switch::{Machine, eventually};
+
+/// The role goal is 10 s; the rest is for busy test machines.
+pub(crate) const SOON: Duration = Duration::from_secs(30);
+
+/// One master that holds the first address; everyone else a node with a leased address; all agree on who is who. The
+/// master's index.
+fn settled(machines: &[&Machine]) -> Result<usize, String> {
+    let statuses = machines
+        .iter()
+        .map(|machine| machine.status())
+        .collect::<Result<Vec<_>, _>>()?;
+    let of_role = |role: &str| {
+        (0..statuses.len())
+            .filter(|i| statuses[*i]["role"] == role)
+            .collect::<Vec<_>>()
+    };
+    let seen = || statuses.iter().map(summary).collect::<Vec<_>>().join("; ");
+    let [master] = of_role("master")[..] else {
+        return Err(seen());
+    };
+    if of_role("node").len() + 1 != machines.len() {
+        return Err(seen());
+    }
+    let mut expected: Vec<(String, String)> = Vec::new();
+    for (i, (machine, status)) in machines.iter().zip(&statuses).enumerate() {
+        let address = status["address"].as_str().unwrap_or_default().to_owned();
+        let last: u8 = address
+            .strip_prefix("192.168.200.")
+            .and_then(|last| last.parse().ok())
+            .unwrap_or_default();
+        let sound = if i == master {
+            last == 1
+        } else {
+            (20..=249).contains(&last)
+        };
+        let as_told = machine.addresses() == [format!("{address}/24")];
+        let agrees = status["master"]["hostname"] == machines[master].name.as_str()
+            && status["master"]["address"] == "192.168.200.1";
+        if !sound || !as_told || !agrees {
+            return Err(format!(
+                "{}: {} but has {:?}; {}",
+                machine.name,
+                status,
+                machine.addresses(),
+                seen()
+            ));
+        }
+        if i != master {
+            expected.push((address, machine.name.clone()));
+        }
+    }
+    expected.sort();
+    for (machine, status) in machines.iter().zip(&statuses) {
+        let others = expected
+            .iter()
+            .filter(|(_, name)| *name != machine.name)
+            .cloned()
+            .collect::<Vec<_>>();
+        let mut peers = peers(status);
+        peers.sort();
+        if peers != others {
+            return Err(format!("{} sees {peers:?} instead of {others:?}", machine.name));
+        }
+    }
+    Ok(master)
+}
+
+fn peers(status: &Value) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let peers = status["peers"].as_array().cloned().unwrap_or_default();
+    peers
+        .iter()
+        .map(|peer| (text(&peer["address"]), text(&peer["hostname"])))
+        .collect()
+}
+
+fn summary(status: &Value) -> String {
+    format!(
+        "{} is {} with {}",
+        status["hostname"], status["role"], status["address"]
+    )
+}
+
+fn settle(machines: &[&Machine]) -> usize {
+    eventually("one master, all others nodes that agree", SOON, || {
+        settled(machines)
+    })
+}

@@ -1,0 +1,90 @@
+//! One source of settings. Everything is optional: what a layer does not say, the layers below it decide.
+
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+use serde::{Deserialize, Serialize};
+
+use crate::{Hostname, InterfacePattern, Pool, User, Vlan};
+
+/// The version of the file format that this library reads and writes.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// Key `version` of the file: always [`FORMAT_VERSION`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "i64", into = "i64")]
+pub struct FormatVersion;
+
+/// What one source (a file, the kernel command line) says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Layer {
+    /// Required in a file.
+    pub version: FormatVersion,
+    /// Name of this node.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<Hostname>,
+    /// The cluster that this node belongs to.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub cluster: ClusterLayer,
+    /// The cluster network.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub network: NetworkLayer,
+    /// The account to make at first boot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<User>,
+}
+
+/// `[cluster]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ClusterLayer {
+    /// Name of the cluster, a DNS label.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<Hostname>,
+}
+
+/// `[network]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct NetworkLayer {
+    /// The wired interface; found by itself when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interface: Option<InterfacePattern>,
+    /// VLAN of the cluster network, or `off`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vlan: Option<Vlan>,
+    /// The cluster network.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subnet: Option<Ipv4Net>,
+    /// The address that the master holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub master_address: Option<Ipv4Addr>,
+    /// The addresses that the master leases.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pool: Option<Pool>,
+}
+
+impl TryFrom<i64> for FormatVersion {
+    type Error = String;
+
+    fn try_from(number: i64) -> Result<Self, String> {
+        if number == i64::from(FORMAT_VERSION) {
+            Ok(Self)
+        } else {
+            Err(format!(
+                "version {number} of this file is not known here: only version {FORMAT_VERSION} is"
+            ))
+        }
+    }
+}
+
+impl From<FormatVersion> for i64 {
+    fn from(_: FormatVersion) -> Self {
+        Self::from(FORMAT_VERSION)
+    }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}

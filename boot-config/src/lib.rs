@@ -1,0 +1,34 @@
+//! The settings of one card: what `cluster-lab.toml` on the boot partition (and `/etc/cluster-lab/cluster.toml`)
+//! may say, and how several sources of settings become one.
+//!
+//! No I/O and no knowledge of its callers: text in, typed values out, and back. `flash` renders, the agent parses,
+//! `image-builder` checks.
+
+mod first_run;
+mod hostname;
+mod hostname_of;
+mod interface;
+mod kernel_command_line;
+mod layer;
+mod parse;
+mod pool;
+mod set_hostname;
+mod settings;
+mod user;
+mod vlan;
+
+pub use first_run::{FIRST_RUN_FILE, FirstRun};
+pub use hostname::{Hostname, HostnameError};
+pub use hostname_of::ForeignFormat;
+pub use interface::{InterfaceError, InterfacePattern};
+pub use kernel_command_line::from_kernel_command_line;
+pub use layer::{ClusterLayer, FORMAT_VERSION, FormatVersion, Layer, NetworkLayer};
+pub use parse::{ParseError, parse, render};
+pub use pool::{Pool, PoolError};
+pub use set_hostname::SetHostnameError;
+pub use settings::{Cluster, Network, Settings, SettingsError};
+pub use user::{PasswordHash, User, UserError, UserName};
+pub use vlan::{Vlan, VlanError, VlanId};
+
+/// Name of the settings file on the boot partition.
+pub const FILE_NAME: &str = "cluster-lab.toml";

@@ -1,0 +1,236 @@
+//! All layers merged over the built-in defaults: what the node really uses.
+
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+
+use crate::{Hostname, InterfacePattern, Layer, Pool, User, Vlan, VlanId};
+
+/// Complete settings. Precedence, lowest first: the defaults here, /etc, boot partition, kernel command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Name of this node; without one the system keeps the name it has.
+    pub hostname: Option<Hostname>,
+    /// The cluster.
+    pub cluster: Cluster,
+    /// The cluster network.
+    pub network: Network,
+    /// The account to make at first boot.
+    pub user: Option<User>,
+}
+
+/// The cluster that the node belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cluster {
+    /// Its name.
+    pub name: Hostname,
+}
+
+/// The cluster network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// The wired interface; found by itself when `None`.
+    pub interface: Option<InterfacePattern>,
+    /// Tagged or not.
+    pub vlan: Vlan,
+    /// Address range of the cluster network.
+    pub subnet: Ipv4Net,
+    /// The address that the master holds.
+    pub master_address: Ipv4Addr,
+    /// The addresses that the master leases.
+    pub pool: Pool,
+}
+
+/// Layers that are sound one by one but not together.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SettingsError {
+    /// `master-address` is no host address of `subnet`.
+    #[error(
+        "master-address {address} is not a host address in subnet {subnet}: choose one inside it, such as {example}"
+    )]
+    MasterOutside {
+        /// The address asked for.
+        address: Ipv4Addr,
+        /// The subnet asked for.
+        subnet: Ipv4Net,
+        /// One that would do.
+        example: Ipv4Addr,
+    },
+    /// `pool` reaches out of `subnet`.
+    #[error("pool {pool} is not inside subnet {subnet}: choose host addresses of that subnet")]
+    PoolOutside {
+        /// The pool asked for.
+        pool: Pool,
+        /// The subnet asked for.
+        subnet: Ipv4Net,
+    },
+    /// The master's own address would be leased.
+    #[error("pool {pool} contains master-address {address}: leave that address out of the pool")]
+    MasterInPool {
+        /// The pool asked for.
+        pool: Pool,
+        /// The master's address.
+        address: Ipv4Addr,
+    },
+}
+
+impl Default for Settings {
+    /// The network of the original Cluster Lab (VLAN 200, 192.168.200.1/24), with a pool that holds 230 nodes.
+    #[expect(clippy::expect_used, reason = "constants, covered by a test")]
+    fn default() -> Self {
+        let net = |host| Ipv4Addr::new(192, 168, 200, host);
+        Self {
+            hostname: None,
+            cluster: Cluster {
+                name: "cluster-lab".parse().expect("a label"),
+            },
+            network: Network {
+                interface: None,
+                vlan: Vlan::Id(VlanId::try_from(200).expect("in range")),
+                subnet: Ipv4Net::new_assert(net(0), 24),
+                master_address: net(1),
+                pool: Pool::new(net(20), net(249)).expect("in order"),
+            },
+            user: None,
+        }
+    }
+}
+
+impl Settings {
+    /// The defaults, then each layer over what came before it.
+    ///
+    /// # Errors
+    /// When the values do not fit together.
+    pub fn from_layers<'a>(layers: impl IntoIterator<Item = &'a Layer>) -> Result<Self, SettingsError> {
+        let mut settings = Self::default();
+        for layer in layers {
+            settings.apply(layer);
+        }
+        settings.network.check()?;
+        Ok(settings)
+    }
+
+    fn apply(&mut self, layer: &Layer) {
+        let Layer {
+            version: _,
+            hostname,
+            cluster,
+            network,
+            user,
+        } = layer.clone();
+        self.hostname = hostname.or(self.hostname.take());
+        self.user = user.or(self.user.take());
+        if let Some(name) = cluster.name {
+            self.cluster.name = name;
+        }
+        let crate::NetworkLayer {
+            interface,
+            vlan,
+            subnet,
+            master_address,
+            pool,
+        } = network;
+        self.network.interface = interface.or(self.network.interface.take());
+        if let Some(vlan) = vlan {
+            self.network.vlan = vlan;
+        }
+        if let Some(subnet) = subnet {
+            self.network.subnet = subnet;
+        }
+        if let Some(address) = master_address {
+            self.network.master_address = address;
+        }
+        if let Some(pool) = pool {
+            self.network.pool = pool;
+        }
+    }
+}
+
+impl Network {
+    fn check(&self) -> Result<(), SettingsError> {
+        let Self {
+            interface: _,
+            vlan: _,
+            subnet,
+            master_address,
+            pool,
+        } = *self;
+        let is_host = |a: Ipv4Addr| subnet.contains(&a) && a != subnet.network() && a != subnet.broadcast();
+        if !is_host(master_address) {
+            let example = subnet.hosts().next().unwrap_or(subnet.addr());
+            return Err(SettingsError::MasterOutside {
+                address: master_address,
+                subnet,
+                example,
+            });
+        }
+        if !is_host(pool.first()) || !is_host(pool.last()) {
+            return Err(SettingsError::PoolOutside { pool, subnet });
+        }
+        if pool.contains(master_address) {
+            return Err(SettingsError::MasterInPool {
+                pool,
+                address: master_address,
+            });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parse;
+
+    fn merged(files: &[&str]) -> Result<Settings, SettingsError> {
+        let layers: Vec<Layer> = files
+            .iter()
+            .map(|text| parse("f", &format!("version = 1\n{text}")).unwrap())
+            .collect();
+        Settings::from_layers(&layers)
+    }
+
+    #[test]
+    fn the_defaults_fit_together_and_hold_200_nodes() {
+        let defaults = merged(&[]).unwrap();
+        assert_eq!(defaults, Settings::default());
+        assert!(defaults.network.pool.addresses().count() >= 200);
+    }
+
+    #[test]
+    fn a_later_layer_wins_key_by_key() {
+        let settings = merged(&[
+            "hostname = \"a\"\n[network]\nvlan = 7",
+            "hostname = \"b\"",
+            "[network]\nvlan = \"off\"",
+        ])
+        .unwrap();
+        assert_eq!(settings.hostname.unwrap().as_str(), "b");
+        assert_eq!(settings.network.vlan, Vlan::Off);
+    }
+
+    #[test]
+    fn values_that_do_not_fit_together_are_refused() {
+        for (text, expected) in [
+            (
+                "[network]\nsubnet = \"10.0.0.0/24\"",
+                "master-address 192.168.200.1 is not a host address in subnet 10.0.0.0/24",
+            ),
+            (
+                "[network]\nmaster-address = \"192.168.200.255\"",
+                "master-address 192.168.200.255 is not a host",
+            ),
+            (
+                "[network]\npool = \"192.168.200.20-192.168.201.9\"",
+                "pool 192.168.200.20-192.168.201.9 is not inside",
+            ),
+            (
+                "[network]\nmaster-address = \"192.168.200.30\"",
+                "pool 192.168.200.20-192.168.200.249 contains",
+            ),
+        ] {
+            let message = merged(&[text]).unwrap_err().to_string();
+            assert!(message.starts_with(expected), "{message}");
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! What is written to: a block device, or a file as a virtual card.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use nix::fcntl::{OFlag, PosixFadviseAdvice, posix_fadvise};
+use nix::sys::stat::{major, minor};
+
+use crate::device::Device;
+use crate::ioctl::reread_partition_table;
+use crate::size;
+
+/// A card that may be written to.
+#[derive(Clone, Debug)]
+pub struct Card {
+    path: PathBuf,
+    kind: Kind,
+    root: PathBuf,
+}
+
+#[derive(Clone, Debug)]
+enum Kind {
+    Block(Box<Device>),
+    File { size: u64 },
+    NewFile { size: Option<u64> },
+}
+
+impl Card {
+    /// Finds out what `path` is, and that it may be overwritten. `new_size` is for a file that does not exist yet.
+    /// `root` is where /sys and /proc are.
+    ///
+    /// # Errors
+    /// When it is in use, is the image itself, or is no card.
+    pub fn find(path: &Path, new_size: Option<u64>, image: &Path, root: &Path) -> Result<Self> {
+        let name = path.display();
+        let card = |kind| Self {
+            path: path.to_owned(),
+            kind,
+            root: root.to_owned(),
+        };
+        let meta = match std::fs::metadata(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if path.starts_with("/dev") {
+                    bail!("there is no device {name}: is the card inserted? (`lsblk` lists what there is)");
+                }
+                if path.components().count() == 1 && root.join("sys/block").join(path).exists() {
+                    bail!(
+                        "{name} would be a new file, not the device of that name: say --device /dev/{name}"
+                    );
+                }
+                return Ok(card(Kind::NewFile { size: new_size }));
+            }
+            other => other.with_context(|| format!("{name}"))?,
+        };
+        if new_size.is_some() {
+            bail!("--card-size is for a new file, and {name} exists");
+        }
+        let image_meta = std::fs::metadata(image).with_context(|| format!("{}", image.display()))?;
+        if (meta.dev(), meta.ino()) == (image_meta.dev(), image_meta.ino()) {
+            bail!("{name} is the image itself: name the card with --device and the image last");
+        }
+        if meta.is_file() {
+            // Left behind by a tool that wrote to a device that was gone: it is in memory, no card gets it.
+            if path
+                .canonicalize()
+                .is_ok_and(|path| path.starts_with("/dev") && !path.starts_with("/dev/shm"))
+            {
+                bail!(
+                    "{name} is a file, not a device: remove it (rm {name}), then pull the card out and insert it again"
+                );
+            }
+            if let Some(device) = attached(path, root) {
+                bail!("{name} is in use as {device}: detach it first (losetup -d {device})");
+            }
+            return Ok(card(Kind::File { size: meta.len() }));
+        }
+        if !meta.file_type().is_block_device() {
+            bail!(
+                "{name} is neither a block device nor a file: cards are called like /dev/sdb or /dev/mmcblk0"
+            );
+        }
+        let number = format!("{}:{}", major(meta.rdev()), minor(meta.rdev()));
+        let device = Device::read(root, &number).with_context(|| format!("looking at {name}"))?;
+        device.check()?;
+        let image = image.canonicalize().ok();
+        if device.backing_file.is_some() && device.backing_file == image {
+            bail!("{name} is the image itself: name the card with --device and the image last");
+        }
+        Ok(card(Kind::Block(Box::new(device))))
+    }
+
+    /// Size in bytes, where it is settled.
+    pub fn size(&self) -> Option<u64> {
+        match &self.kind {
+            Kind::Block(device) => Some(device.size),
+            Kind::File { size } => Some(*size),
+            Kind::NewFile { size } => *size,
+        }
+    }
+
+    /// Whether something may be lost by writing to it.
+    pub fn is_new(&self) -> bool {
+        matches!(self.kind, Kind::NewFile { .. })
+    }
+
+    /// In one line, for people who are to decide whether it is the right one.
+    pub fn describe(&self) -> String {
+        let path = self.path.display();
+        match &self.kind {
+            Kind::Block(device) => {
+                let model = device.model.as_deref().unwrap_or("unknown model");
+                let partitions = match device.partitions.len() {
+                    0 => "no partitions".to_owned(),
+                    1 => "1 partition".to_owned(),
+                    count => format!("{count} partitions"),
+                };
+                format!("{path} ({model}, {}, {partitions})", size::display(device.size))
+            }
+            Kind::File { size } => format!("{path} (a file of {})", size::display(*size)),
+            Kind::NewFile { .. } => format!("{path} (a new file)"),
+        }
+    }
+
+    /// Opens it for writing, for nobody else to use. A file is emptied, so that it reads as zeros.
+    ///
+    /// # Errors
+    /// When it is in use, or may not be written.
+    pub fn open(&self) -> Result<OpenCard> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true);
+        match self.kind {
+            // With O_EXCL the kernel itself refuses what is mounted or held, also what was so in the last second.
+            Kind::Block(_) => options.custom_flags(OFlag::O_EXCL.bits()),
+            Kind::File { .. } => options.truncate(true),
+            // Settings may hold the hash of a password.
+            Kind::NewFile { .. } => options.create_new(true).mode(0o600),
+        };
+        let name = self.path.display();
+        let file = options.open(&self.path).map_err(|error| {
+            let remedy = match error.kind() {
+                io::ErrorKind::ResourceBusy => ": unmount it, and close what uses it",
+                io::ErrorKind::PermissionDenied => ": try again with sudo",
+                _ => "",
+            };
+            anyhow::Error::new(error).context(format!("opening {name} for writing{remedy}"))
+        })?;
+        if let Kind::Block(shown) = &self.kind {
+            let number = file.metadata().with_context(|| format!("{name}"))?.rdev();
+            let now = Device::read(&self.root, &format!("{}:{}", major(number), minor(number)))?;
+            if now != **shown {
+                bail!(
+                    "{name} is not the card any more that it was a moment ago: nothing was written; start again"
+                );
+            }
+        }
+        let is_block = matches!(self.kind, Kind::Block(_));
+        if let (false, Some(size)) = (is_block, self.size()) {
+            file.set_len(size)
+                .with_context(|| format!("making {name} {size} bytes large"))?;
+        }
+        Ok(OpenCard {
+            file,
+            is_block,
+            dirty: 0,
+        })
+    }
+
+    /// After a failure: takes away a file that was made here.
+    pub fn discard(&self) {
+        if self.is_new() {
+            // The failure itself is what the user is told.
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// The loop device whose backing file is `path`.
+fn attached(path: &Path, root: &Path) -> Option<String> {
+    let path = path.canonicalize().ok()?;
+    let devices = std::fs::read_dir(root.join("sys/block")).ok()?;
+    devices.flatten().find_map(|device| {
+        let file = std::fs::read_to_string(device.path().join("loop/backing_file")).ok()?;
+        (Path::new(file.trim_end()) == path).then(|| format!("/dev/{}", device.file_name().to_string_lossy()))
+    })
+}
+
+/// How much may wait in the system's cache: progress is honest then, and the last sync short.
+const DIRTY_MAX: u64 = 64 * 1024 * 1024;
+
+/// A card open for writing.
+#[derive(Debug)]
+pub struct OpenCard {
+    file: File,
+    is_block: bool,
+    dirty: u64,
+}
+
+impl OpenCard {
+    /// Whether it reads as zeros all over.
+    pub fn is_blank(&self) -> bool {
+        !self.is_block
+    }
+
+    /// Gives a file the length of what was written, where none was settled before.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn settle(&self, size: u64) -> io::Result<()> {
+        self.file.set_len(size)
+    }
+
+    /// Writes out what is in the system's cache, and drops it, so that the next read asks the card.
+    ///
+    /// # Errors
+    /// When the card did not take what was written.
+    pub fn sync_and_forget(&self) -> Result<()> {
+        self.file
+            .sync_all()
+            .context("writing to the card failed at the end: try another reader or card")?;
+        posix_fadvise(&self.file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED).context("dropping the cache")
+    }
+
+    /// Lets the kernel see the new partitions.
+    ///
+    /// # Errors
+    /// When the kernel refuses; the card is good nevertheless.
+    pub fn reread_partition_table(&self) -> Result<()> {
+        if self.is_block {
+            reread_partition_table(&self.file)?;
+        }
+        Ok(())
+    }
+}
+
+impl Read for OpenCard {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.file.read(buffer)
+    }
+}
+
+impl Write for OpenCard {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.file.write(bytes)?;
+        self.dirty += count as u64;
+        if self.is_block && self.dirty >= DIRTY_MAX {
+            self.flush()?;
+        }
+        Ok(count)
+    }
+
+    /// To the card, not only to the system.
+    fn flush(&mut self) -> io::Result<()> {
+        self.dirty = 0;
+        self.file.sync_data()
+    }
+}
+
+impl Seek for OpenCard {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.file.seek(to)
+    }
+}

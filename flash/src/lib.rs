@@ -1,0 +1,17 @@
+//! Writes a card image to a card, with settings on its boot partition, and reads back what it wrote.
+//!
+//! The order is what keeps cards and disks safe: everything that can be refused is refused before the first byte is
+//! written; the partition table goes first when an old card is overwritten and comes last when the new one is proven,
+//! so that a card is either whole or does not boot.
+
+pub mod card;
+pub mod cli;
+pub mod device;
+mod hash;
+mod ioctl;
+pub mod peek;
+pub mod progress;
+pub mod settings;
+pub mod size;
+pub mod verify;
+pub mod write;

@@ -1,0 +1,9 @@
+//! The real `flash` on virtual cards and loop devices; what it wrote is read back by mtools, cmp and fsck.vfat.
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+mod failures;
+mod image;
+mod refusals;
+mod system;
+mod tools;
+mod writes;

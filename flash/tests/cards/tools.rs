@@ -1,0 +1,58 @@
+//! Runs `flash` and the reference tools.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+/// What a program did.
+pub(crate) struct Outcome {
+    pub(crate) success: bool,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Outcome {
+    /// The one line on standard error that says why it failed.
+    pub(crate) fn error(&self) -> &str {
+        assert!(!self.success, "it succeeded: {}", self.stdout);
+        assert_eq!(self.stdout, "", "a failure says nothing on standard output");
+        self.stderr.trim_end().lines().last().unwrap_or_default()
+    }
+}
+
+/// Runs `flash` without a terminal.
+pub(crate) fn flash(arguments: &[&str]) -> Outcome {
+    execute(env!("CARGO_BIN_EXE_flash"), arguments, "")
+}
+
+/// Runs a tool; fails with its whole output when it fails or is not there.
+pub(crate) fn run(tool: &str, arguments: &[&str]) -> String {
+    run_with_input(tool, arguments, "")
+}
+
+pub(crate) fn run_with_input(tool: &str, arguments: &[&str], input: &str) -> String {
+    let outcome = execute(tool, arguments, input);
+    assert!(
+        outcome.success,
+        "{tool} {arguments:?}: {}{}",
+        outcome.stdout, outcome.stderr
+    );
+    outcome.stdout
+}
+
+fn execute(program: &str, arguments: &[&str], input: &str) -> Outcome {
+    let mut child = Command::new(program)
+        .args(arguments)
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("{program} cannot be run, is it installed? {error}"));
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    let output = child.wait_with_output().unwrap();
+    Outcome {
+        success: output.status.success(),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}

@@ -1,0 +1,159 @@
+//! Looks at a base image before it is changed: partitions, how its boot partition takes settings, which system it is.
+
+use std::fs::File;
+
+use anyhow::{Context as _, Result};
+use disk_image::ext4::{Ext4, RootFs as _};
+use disk_image::fat::BootPartition;
+use disk_image::mbr::{Mbr, Partition, Sector};
+
+/// How the boot partition takes settings. An image may take several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BootShape {
+    /// `user-data`: HypriotOS from 1.7, Ubuntu, newer Raspberry Pi OS, and our own base image.
+    CloudInit,
+    /// `device-init.yaml`: HypriotOS 0.7 to 1.6.
+    DeviceInit,
+    /// `occidentalis.txt`: HypriotOS before 0.7.
+    Occidentalis,
+    /// `cmdline.txt` starts its own first-boot program: Raspberry Pi OS.
+    FirstRun,
+}
+
+impl BootShape {
+    /// From the names in the boot partition and the text of its `cmdline.txt`.
+    pub fn recognise(names: &[String], command_line: &str) -> Vec<Self> {
+        let has = |name: &str| names.iter().any(|found| found.eq_ignore_ascii_case(name));
+        let mut shapes = Vec::new();
+        if has("user-data") {
+            shapes.push(Self::CloudInit);
+        }
+        if has("device-init.yaml") {
+            shapes.push(Self::DeviceInit);
+        }
+        if has("occidentalis.txt") {
+            shapes.push(Self::Occidentalis);
+        }
+        let own_start = [
+            "init_resize.sh",
+            "init=/usr/lib/raspberrypi-sys-mods/firstboot",
+            "systemd.run=",
+        ];
+        if has("firstrun.sh") || has("issue.txt") || own_start.iter().any(|sign| command_line.contains(sign))
+        {
+            shapes.push(Self::FirstRun);
+        }
+        shapes
+    }
+}
+
+impl std::fmt::Display for BootShape {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::CloudInit => "cloud-init (user-data)",
+            Self::DeviceInit => "device-init.yaml",
+            Self::Occidentalis => "occidentalis.txt",
+            Self::FirstRun => "Raspberry Pi OS (first run)",
+        })
+    }
+}
+
+/// What was found.
+#[derive(Clone, Debug)]
+pub(super) struct Layout {
+    pub(super) boot: Partition,
+    pub(super) root: Partition,
+    pub(super) shapes: Vec<BootShape>,
+    /// `PRETTY_NAME` of os-release.
+    pub(super) system: String,
+}
+
+impl std::fmt::Display for Layout {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let shapes: Vec<_> = self.shapes.iter().map(ToString::to_string).collect();
+        let shapes = if shapes.is_empty() {
+            "nothing known".to_owned()
+        } else {
+            shapes.join(", ")
+        };
+        let (system, mib) = (&self.system, self.root.length >> 20);
+        write!(
+            f,
+            "{system}; its boot partition takes settings by {shapes}; root partition of {mib} MiB"
+        )
+    }
+}
+
+/// Examines the copy of a base image. Nothing is changed but what the ext4 driver marks while it is open.
+pub(super) fn run(first_sector: &Sector, length: u64, image: &mut File) -> Result<Layout> {
+    let table = Mbr::parse(first_sector, Some(length))?;
+    let boot = *table.boot_partition().context("it has no FAT boot partition")?;
+    let linux = table.partitions.iter().filter(|partition| partition.kind == 0x83);
+    let root = *linux
+        .max_by_key(|partition| partition.start)
+        .context("it has no Linux partition")?;
+
+    let fat = BootPartition::open(&mut *image, &boot)?;
+    let names: Vec<_> = fat.list()?.into_iter().map(|entry| entry.name).collect();
+    let command_line = fat.read("cmdline.txt")?.unwrap_or_default();
+    fat.close()?;
+    let shapes = BootShape::recognise(&names, &String::from_utf8_lossy(&command_line));
+
+    let ext4 = Ext4::open(image.try_clone().context("opening it")?, &root, 0)?;
+    let release = ext4
+        .read(&"/etc/os-release".parse()?)?
+        .context("it has no /etc/os-release")?;
+    ext4.close()?;
+    Ok(Layout {
+        boot,
+        root,
+        shapes,
+        system: pretty_name(&String::from_utf8_lossy(&release)),
+    })
+}
+
+fn pretty_name(release: &str) -> String {
+    let value = |key: &str| {
+        let mut lines = release.lines().filter_map(|line| line.split_once('='));
+        lines
+            .find(|(name, _)| *name == key)
+            .map(|(_, value)| value.trim_matches(['"', '\'']).to_owned())
+    };
+    value("PRETTY_NAME")
+        .or_else(|| value("ID"))
+        .unwrap_or_else(|| "an unnamed system".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn boot_partitions_are_recognised() {
+        use BootShape::{CloudInit, DeviceInit, FirstRun, Occidentalis};
+        let raspberry =
+            "console=tty1 root=PARTUUID=1-02 rootwait quiet init=/usr/lib/raspberrypi-sys-mods/firstboot";
+        for (names, command_line, expected) in [
+            (
+                vec!["cmdline.txt", "user-data", "meta-data"],
+                "root=/dev/mmcblk0p2",
+                vec![CloudInit],
+            ),
+            (vec!["device-init.yaml"], "", vec![DeviceInit]),
+            (vec!["OCCIDENTALIS.TXT"], "", vec![Occidentalis]),
+            (vec!["cmdline.txt", "issue.txt"], raspberry, vec![FirstRun]),
+            (vec!["user-data", "issue.txt"], "", vec![CloudInit, FirstRun]),
+            (vec!["cmdline.txt"], "root=/dev/mmcblk0p2", vec![]),
+        ] {
+            let names: Vec<_> = names.into_iter().map(str::to_owned).collect();
+            assert_eq!(BootShape::recognise(&names, command_line), expected, "{names:?}");
+        }
+    }
+
+    #[test]
+    fn systems_have_a_name() {
+        assert_eq!(pretty_name("ID=debian\nPRETTY_NAME=\"Debian 12\"\n"), "Debian 12");
+        assert_eq!(pretty_name("ID=x\n"), "x");
+        assert_eq!(pretty_name(""), "an unnamed system");
+    }
+}

@@ -1,0 +1,179 @@
+//! Base image + agent + overlay -> release image.
+//!
+//! Everything that can be refused is refused before the first byte is written. Then: copy the base, change the copy
+//! through libraries, read everything back, let the reference tools judge it, pack it, and only then give it its name.
+
+mod agent;
+mod apply;
+mod base_image;
+mod check;
+mod examine;
+mod glob;
+mod manifest;
+mod overlay;
+mod packed;
+mod plan;
+mod settings_file;
+mod stamp;
+
+use std::io::Seek as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use disk_image::ext4::Ext4;
+use disk_image::source::Source;
+
+pub use base_image::BaseImage;
+pub use examine::BootShape;
+
+use crate::copy::{Partial, write_sparse};
+use crate::progress::Progress;
+use plan::Plan;
+
+/// What a release image is made of.
+#[derive(Debug)]
+pub struct Inputs {
+    /// The image to start from: `.img`, or one in a `.zip` or `.gz`.
+    pub base: PathBuf,
+    /// The agent's program for ARM.
+    pub agent: PathBuf,
+    /// The folder that mirrors `/`, with its `manifest.toml`.
+    pub overlay: PathBuf,
+    /// Time of everything that is written, in seconds since 1970.
+    pub epoch: u64,
+}
+
+/// Where the results go: the image, and the same packed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outputs {
+    /// `NAME.img`.
+    pub image: PathBuf,
+    /// `NAME.img.zip`.
+    pub archive: PathBuf,
+}
+
+impl Outputs {
+    /// Both names from either.
+    ///
+    /// # Errors
+    /// When it ends in neither `.img` nor `.img.zip`.
+    pub fn from_name(name: &Path) -> Result<Self> {
+        let text = name.to_str().context("the output's name is not UTF-8")?;
+        let image = text.strip_suffix(".zip").unwrap_or(text);
+        if !image.ends_with(".img") {
+            bail!("the output is called NAME.img or NAME.img.zip, not {text}");
+        }
+        Ok(Self {
+            image: image.into(),
+            archive: format!("{image}.zip").into(),
+        })
+    }
+}
+
+impl Outputs {
+    /// Inputs are never changed: an output may not be one of them, under whatever name.
+    fn check_apart_from(&self, inputs: &[&Path]) -> Result<()> {
+        for output in [&self.image, &self.archive] {
+            let Ok(out) = std::fs::metadata(output) else {
+                continue;
+            };
+            for input in inputs {
+                let file =
+                    std::fs::metadata(input).with_context(|| format!("reading {}", input.display()))?;
+                if (file.dev(), file.ino()) == (out.dev(), out.ino()) {
+                    bail!(
+                        "the output {} is the input {}, which must not be changed: name another --output",
+                        output.display(),
+                        input.display()
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Makes the release image.
+///
+/// # Errors
+/// With the reason on one line; neither output is there or changed then.
+pub fn run(inputs: &Inputs, outputs: &Outputs, progress: &Progress) -> Result<()> {
+    let Inputs {
+        base,
+        agent,
+        overlay,
+        epoch,
+    } = inputs;
+    outputs.check_apart_from(&[base, agent])?;
+    let mut plan =
+        overlay::read(overlay).with_context(|| format!("reading the overlay {}", overlay.display()))?;
+    agent::add(&mut plan, agent).with_context(|| format!("taking the agent {}", agent.display()))?;
+    stamp::add(&mut plan, *epoch)?;
+
+    progress.say(format_args!("copying the base image {}", base.display()));
+    let mut source = Source::open(base)?;
+    let mut image = Partial::create(&outputs.image)?;
+    let length = write_sparse(&mut source, image.file(), 0)?;
+
+    let layout = examine::run(source.first_sector(), length, image.file())
+        .with_context(|| format!("the base image {}", base.display()))?;
+    progress.say(format_args!("base image: {layout}"));
+    change(&plan, &layout, *epoch, &mut image, progress)?;
+
+    progress.say("checking the result");
+    check::read_back(&plan, &layout, *epoch, image.file())?;
+    settings_file::read_back(image.file(), &layout.boot)?;
+    let path = image.path().to_owned();
+    check::reference_tools(&layout, &path, image.file())?;
+
+    progress.say(format_args!("packing {}", outputs.archive.display()));
+    let mut archive = Partial::create(&outputs.archive)?;
+    image.file().rewind().context("reading the image")?;
+    packed::write(&outputs.image, length, image.file(), archive.file())?;
+    image.finish()?;
+    archive.finish()?;
+    progress.say(format_args!(
+        "done: {} and {}",
+        outputs.image.display(),
+        outputs.archive.display()
+    ));
+    Ok(())
+}
+
+fn change(
+    plan: &Plan,
+    layout: &examine::Layout,
+    epoch: u64,
+    image: &mut Partial,
+    progress: &Progress,
+) -> Result<()> {
+    let disk = image.file().try_clone().context("opening the copy")?;
+    let root = Ext4::open(disk, &layout.root, epoch)?;
+    apply::check_room(plan, &root)?;
+    progress.say(format_args!("writing {} files", plan.entries.len()));
+    apply::run(plan, &root)?;
+    root.close()?;
+    settings_file::add(image.file(), &layout.boot, epoch)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn either_name_gives_both() {
+        let expected = Outputs {
+            image: "a/b.img".into(),
+            archive: "a/b.img.zip".into(),
+        };
+        for name in ["a/b.img", "a/b.img.zip"] {
+            assert_eq!(Outputs::from_name(Path::new(name)).unwrap(), expected);
+        }
+        let message = Outputs::from_name(Path::new("b.zip")).unwrap_err().to_string();
+        assert_eq!(
+            message,
+            "the output is called NAME.img or NAME.img.zip, not b.zip"
+        );
+    }
+}

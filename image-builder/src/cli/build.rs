@@ -1,0 +1,66 @@
+//! `image-builder build`.
+
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result};
+
+use crate::base::Cache;
+use crate::build::{self, BaseImage, Inputs, Outputs};
+use crate::progress::Progress;
+
+/// Make a release image: base image + agent + overlay.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Base image: .img, .zip or .gz, a file or a URL. Without it, the default one is used (and made, as root).
+    #[arg(long, value_name = "FILE|URL")]
+    base: Option<BaseImage>,
+    /// The agent's program, built for ARM.
+    #[arg(long, value_name = "FILE")]
+    agent: PathBuf,
+    /// Folder that mirrors /, with a manifest.toml.
+    #[arg(long, value_name = "DIR")]
+    overlay: PathBuf,
+    /// NAME.img or NAME.img.zip; both are made.
+    #[arg(long, value_name = "FILE")]
+    output: PathBuf,
+}
+
+impl Arguments {
+    pub(super) fn run(self) -> Result<()> {
+        let progress = Progress::start();
+        let Self {
+            base,
+            agent,
+            overlay,
+            output,
+        } = self;
+        let outputs = Outputs::from_name(&output)?;
+        let epoch = build_time()?;
+        let base = BaseImage::obtain(base.as_ref(), &Cache::of_user()?, &progress)?;
+        build::run(
+            &Inputs {
+                base,
+                agent,
+                overlay,
+                epoch,
+            },
+            &outputs,
+            &progress,
+        )?;
+        println!("{}\n{}", outputs.image.display(), outputs.archive.display());
+        Ok(())
+    }
+}
+
+/// `SOURCE_DATE_EPOCH` if it is set, else now.
+fn build_time() -> Result<u64> {
+    match std::env::var("SOURCE_DATE_EPOCH") {
+        Ok(text) => text
+            .parse()
+            .with_context(|| format!("SOURCE_DATE_EPOCH is '{text}', not seconds since 1970")),
+        Err(_) => Ok(SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs())),
+    }
+}

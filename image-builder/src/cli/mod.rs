@@ -1,0 +1,33 @@
+//! The command line.
+
+mod base;
+mod build;
+
+use anyhow::Result;
+
+/// Makes Cluster Lab card images.
+#[derive(Debug, clap::Parser)]
+#[command(version)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Base(base::Arguments),
+    Build(build::Arguments),
+}
+
+impl Arguments {
+    /// Runs the chosen command.
+    ///
+    /// # Errors
+    /// With the cause and, where known, the remedy on one line.
+    pub fn run(self) -> Result<()> {
+        match self.command {
+            Command::Base(arguments) => arguments.run(),
+            Command::Build(arguments) => arguments.run(),
+        }
+    }
+}
