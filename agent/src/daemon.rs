@@ -128,6 +128,7 @@ impl Board {
             interface: None,
             vlan: network.vlan.to_string(),
             address: None,
+            node_address: None,
             prefix_length: network.subnet.prefix_len(),
             mac: None,
             master: None,
@@ -159,6 +160,7 @@ impl Board {
             role,
             interface,
             address,
+            node_address,
             master_name,
             peers,
             waiting,
@@ -174,6 +176,7 @@ impl Board {
         };
         (status.interface, status.mac) = interface.unzip();
         status.address = address;
+        status.node_address = node_address;
         let address_of = |hostname| Master {
             hostname,
             address: self.master_address,

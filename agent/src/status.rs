@@ -23,8 +23,10 @@ pub struct Status {
     pub interface: Option<String>,
     /// VLAN identifier of the cluster network, or `off`.
     pub vlan: String,
-    /// The node's address on the cluster network.
+    /// The address that the node is reached at on the cluster network: the master's while it is master, else its own.
     pub address: Option<Ipv4Addr>,
+    /// The address that stays with the node whatever its role.
+    pub node_address: Option<Ipv4Addr>,
     /// Length of the cluster network's prefix.
     pub prefix_length: u8,
     /// Hardware address of the interface.
@@ -145,12 +147,11 @@ impl std::fmt::Display for Status {
         };
         let interface = self.interface.clone().unwrap_or_else(dash);
         line("interface", &format!("{interface} ({vlan})"))?;
-        line(
-            "address",
-            &self
-                .address
-                .map_or_else(dash, |address| format!("{address}/{}", self.prefix_length)),
-        )?;
+        let net = |address: Ipv4Addr| format!("{address}/{}", self.prefix_length);
+        line("address", &self.address.map_or_else(dash, net))?;
+        if let Some(own) = self.node_address.filter(|own| self.address != Some(*own)) {
+            line("own address", &net(own))?;
+        }
         let master = self.master.as_ref();
         line(
             "master",
@@ -189,6 +190,7 @@ pub(crate) mod tests {
             interface: Some("eth0.200".to_owned()),
             vlan: "200".to_owned(),
             address: Some(Ipv4Addr::new(192, 168, 200, 20)),
+            node_address: Some(Ipv4Addr::new(192, 168, 200, 20)),
             prefix_length: 24,
             mac: Some(Mac::from([2, 0, 0, 0, 0, 2])),
             master: Some(Master {
@@ -223,8 +225,8 @@ pub(crate) mod tests {
         let json = serde_json::to_value(example()).unwrap();
         let expected = serde_json::json!({
             "version": "0.1.0", "hostname": "cl-node-2", "cluster": "cluster-lab", "role": "node",
-            "interface": "eth0.200", "vlan": "200", "address": "192.168.200.20", "prefix-length": 24,
-            "mac": "02:00:00:00:00:02",
+            "interface": "eth0.200", "vlan": "200", "address": "192.168.200.20",
+            "node-address": "192.168.200.20", "prefix-length": 24, "mac": "02:00:00:00:00:02",
             "master": {"hostname": "cl-node-1", "address": "192.168.200.1"},
             "peers": [{"hostname": null, "address": "192.168.200.21", "mac": "02:00:00:00:00:03"}],
             "waiting-for": null, "warnings": ["port 80 is taken"], "trust": "open-lab",

@@ -14,8 +14,10 @@ pub struct NodeStatus {
     pub role: String,
     /// The interface on the cluster network.
     pub interface: Option<String>,
-    /// Its address there.
+    /// Where it is reached there.
     pub address: Option<Ipv4Addr>,
+    /// Its own address there, whatever its role.
+    pub node_address: Option<Ipv4Addr>,
     /// The master that it knows.
     pub master: Option<Member>,
     /// All others that it knows, without the master.
@@ -100,7 +102,8 @@ mod tests {
     #[test]
     fn reads_what_the_agent_says() {
         let text = r#"{ "version": "0.1.0", "hostname": "cl-node-1", "cluster": "cluster-lab", "role": "node",
-            "interface": "eth0.200", "vlan": "200", "address": "192.168.200.20", "prefix-length": 24, "mac": "02:00:00:00:00:01",
+            "interface": "eth0.200", "vlan": "200", "address": "192.168.200.20",
+            "node-address": "192.168.200.20", "prefix-length": 24, "mac": "02:00:00:00:00:01",
             "master": { "hostname": "cl-node-2", "address": "192.168.200.1" },
             "peers": [{ "hostname": null, "address": "192.168.200.21", "mac": "02:00:00:00:00:03" }],
             "waiting-for": null, "warnings": [], "trust": "open-lab",

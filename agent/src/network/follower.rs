@@ -23,6 +23,8 @@ const PEERS_MAX: usize = 1024;
 pub struct News {
     /// Its name, if it is one.
     pub master: Option<Hostname>,
+    /// It itself with its own address, once it has one.
+    pub master_node: Option<Peer>,
     /// The nodes that it knows of, this one among them.
     pub peers: Vec<Peer>,
 }
@@ -44,8 +46,15 @@ impl Follower {
                     Ok(status) if status.role == Role::Master => {
                         let mut peers = status.peers;
                         peers.truncate(PEERS_MAX);
+                        let master: Option<Hostname> = status.hostname.parse().ok();
+                        let own = status.node_address.zip(status.mac);
                         let news = News {
-                            master: status.hostname.parse().ok(),
+                            master_node: own.map(|(address, mac)| Peer {
+                                hostname: master.clone(),
+                                address,
+                                mac,
+                            }),
+                            master,
                             peers,
                         };
                         if sender.send(news).await.is_err() {

@@ -155,23 +155,25 @@ pub fn vlan_name(parent: &str, id: u16) -> String {
     format!("{}{suffix}", &parent[start..])
 }
 
-/// Which addresses to remove from the cluster's interface and whether to add the wanted one. On a VLAN all others go,
-/// so that there is exactly one; untagged, only others of the cluster's subnet.
+/// The addresses that the cluster's interface should have: the node's own with the subnet's prefix, and the master's as
+/// a host address. In one subnet the kernel would make the one added later secondary, and remove it with the first.
+pub fn wanted_addresses(subnet: Ipv4Net, own: Option<Ipv4Addr>, master: Option<Ipv4Addr>) -> Vec<Ipv4Net> {
+    let own = own.and_then(|address| Ipv4Net::new(address, subnet.prefix_len()).ok());
+    own.into_iter().chain(master.map(Ipv4Net::from)).collect()
+}
+
+/// Which addresses to remove from the cluster's interface and which to add. On a VLAN all others go; untagged, only
+/// others of the cluster's subnet.
 pub fn address_plan(
     vlan: Vlan,
     subnet: Ipv4Net,
     held: &[Ipv4Net],
-    wanted: Option<Ipv4Addr>,
-) -> (Vec<Ipv4Net>, Option<Ipv4Net>) {
-    let wanted = wanted.and_then(|address| Ipv4Net::new(address, subnet.prefix_len()).ok());
+    wanted: &[Ipv4Net],
+) -> (Vec<Ipv4Net>, Vec<Ipv4Net>) {
     let ours = |net: &&Ipv4Net| vlan != Vlan::Off || subnet.contains(&net.addr());
-    let surplus = held
-        .iter()
-        .filter(ours)
-        .filter(|net| Some(**net) != wanted)
-        .copied()
-        .collect();
-    (surplus, wanted.filter(|net| !held.contains(net)))
+    let surplus = held.iter().filter(ours).filter(|net| !wanted.contains(net));
+    let missing = wanted.iter().filter(|net| !held.contains(net));
+    (surplus.copied().collect(), missing.copied().collect())
 }
 
 #[cfg(test)]
@@ -373,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn a_vlan_keeps_one_address_and_an_untagged_interface_all_foreign_ones() {
+    fn a_vlan_keeps_the_wanted_addresses_and_an_untagged_interface_all_foreign_ones() {
         let net = |text: &str| text.parse::<Ipv4Net>().unwrap();
         let subnet = net("192.168.200.0/24");
         let (home, local, own) = (
@@ -381,21 +383,32 @@ mod tests {
             net("169.254.3.4/16"),
             net("192.168.200.20/24"),
         );
-        let wanted = Some(Ipv4Addr::new(192, 168, 200, 1));
-        let master = net("192.168.200.1/24");
+        let (master, other) = (net("192.168.200.1/32"), net("192.168.200.1/24"));
+        let of = |own: Option<Ipv4Net>, master: Option<Ipv4Net>| {
+            wanted_addresses(subnet, own.map(|net| net.addr()), master.map(|net| net.addr()))
+        };
+        let both = of(Some(own), Some(master));
+        assert_eq!(both, [own, master]);
         for (vlan, held, wanted, surplus, added) in [
-            (tagged(), vec![local, own], wanted, vec![local, own], Some(master)),
-            (tagged(), vec![master], wanted, vec![], None),
+            (tagged(), vec![local, own], &both, vec![local], vec![master]),
+            (tagged(), vec![own, master], &both, vec![], vec![]),
+            (tagged(), vec![other], &both, vec![other], vec![own, master]),
             (
                 tagged(),
-                vec![net("192.168.200.1/32")],
-                wanted,
-                vec![net("192.168.200.1/32")],
-                Some(master),
+                vec![own, master],
+                &of(Some(own), None),
+                vec![master],
+                vec![],
             ),
-            (tagged(), vec![own], None, vec![own], None),
-            (Vlan::Off, vec![home, local, own], wanted, vec![own], Some(master)),
-            (Vlan::Off, vec![home, local], None, vec![], None),
+            (tagged(), vec![own], &of(None, None), vec![own], vec![]),
+            (
+                Vlan::Off,
+                vec![home, local, own],
+                &of(None, Some(master)),
+                vec![own],
+                vec![master],
+            ),
+            (Vlan::Off, vec![home, local], &of(None, None), vec![], vec![]),
         ] {
             assert_eq!(address_plan(vlan, subnet, &held, wanted), (surplus, added));
         }

@@ -1,12 +1,15 @@
 //! What only a master runs: the DHCP server on UDP port 67 of the cluster interface, its lease file, and the
 //! announcement by DNS-SD. Dropping it ends all three.
 
-use std::io;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::io::{self, IoSlice};
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 use anyhow::Context;
+use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrIn, sendmsg};
 use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
 use super::dhcp::lease_table::Lease;
@@ -96,21 +99,26 @@ impl Services {
         Ok(message)
     }
 
+    /// The answer to a request, and where it goes to.
+    pub fn reply(&mut self, now: Duration, request: &Packet) -> Option<(Packet, SocketAddrV4)> {
+        let answer = self.server.answer(now, request);
+        if self.server.table.take_changed() {
+            self.save = self.save.or(Some(now + SAVE_AFTER));
+        }
+        answer
+    }
+
     /// Answers a message.
     pub fn answer(&mut self, now: Duration, message: &[u8]) {
         let Some(request) = Packet::parse(message) else {
             return;
         };
-        let answer = self.server.answer(now, &request);
-        if self.server.table.take_changed() {
-            self.save = self.save.or(Some(now + SAVE_AFTER));
-        }
-        let (Some((reply, to)), Some(socket)) = (answer, &self.socket) else {
+        let (Some((reply, to)), Some(socket)) = (self.reply(now, &request), &self.socket) else {
             return;
         };
         tracing::debug!(request = ?request.kind, from = %request.chaddr, reply = ?reply.kind, address = %reply.yiaddr, %to, "DHCP");
         // What cannot be sent now is asked for again by the client.
-        if let Err(error) = socket.try_send_to(&reply.to_bytes(), SocketAddr::V4(to)) {
+        if let Err(error) = send_from(socket, self.server.address, &reply.to_bytes(), to) {
             tracing::debug!(%error, %to, "DHCP reply not sent");
         }
     }
@@ -147,6 +155,29 @@ impl Services {
             }
         }
     }
+}
+
+/// Sends from the master's address, which clients expect, and not from the node's own, which the kernel would take.
+fn send_from(socket: &UdpSocket, source: Ipv4Addr, message: &[u8], to: SocketAddrV4) -> io::Result<()> {
+    let info = libc::in_pktinfo {
+        ipi_ifindex: 0,
+        ipi_spec_dst: libc::in_addr {
+            s_addr: u32::from(source).to_be(),
+        },
+        ipi_addr: libc::in_addr { s_addr: 0 },
+    };
+    let control = [ControlMessage::Ipv4PacketInfo(&info)];
+    let message = [IoSlice::new(message)];
+    socket.try_io(Interest::WRITABLE, || {
+        sendmsg(
+            socket.as_raw_fd(),
+            &message,
+            &control,
+            MsgFlags::empty(),
+            Some(&SockaddrIn::from(to)),
+        )?;
+        Ok(())
+    })
 }
 
 fn server_socket(interface: &str) -> anyhow::Result<UdpSocket> {

@@ -5,7 +5,6 @@ mod interface;
 mod role_change;
 
 use std::collections::VecDeque;
-use std::net::SocketAddrV4;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -307,20 +306,25 @@ impl Network {
         let Some(port) = &mut self.port else { return };
         let mac = port.interface.mac;
         match output {
-            Output::Send(to, packet) => sent(port.dhcp.send(&frame::wrap(mac, to, &packet))),
+            // What a machine sends out does not come back to it: a master asks itself directly.
+            Output::Send(to, packet) => match &mut self.services {
+                Some(services) => {
+                    let now = self.origin.elapsed();
+                    if let Some((reply, _)) = services.reply(now, &packet) {
+                        let outputs = port.client.receive(now, mac, &reply);
+                        self.jobs.extend(outputs.into_iter().map(Job::Client));
+                    }
+                }
+                None => sent(port.dhcp.send(&frame::wrap(mac, to, &packet))),
+            },
             Output::Probe(address) => sent(port.arp.send(&arp::claim(mac, address))),
             Output::MasterSeen => self.jobs.push_back(Job::Heard(Event::MasterSeen)),
             Output::Bound(address) => {
                 sent(port.arp.send(&arp::announcement(mac, address, None)));
                 let interface = port.interface.name.clone();
-                tracing::info!("address {address} on {interface}, from the master");
+                tracing::info!("address {address} on {interface}");
                 self.set_addresses().await;
-                let master = SocketAddrV4::new(self.options.settings.master_address, HTTP);
-                self.follower = Some(Follower::start(
-                    master,
-                    interface,
-                    Jitter::new(self.jitter.number()),
-                ));
+                self.follow();
                 self.remember();
             }
             Output::Lost(address) => {
@@ -371,7 +375,8 @@ impl Network {
                 .port
                 .as_ref()
                 .map(|port| (port.interface.name.clone(), port.interface.mac)),
-            address: self.address(),
+            node_address: self.node_address(),
+            address: self.master_address().or_else(|| self.node_address()),
             master_name: news.and_then(|news| news.master.clone()),
             peers,
             waiting: self.waiting.clone(),

@@ -16,8 +16,10 @@ pub struct View {
     pub role: Role,
     /// Name and hardware address of the interface, when it can be used.
     pub interface: Option<(String, Mac)>,
-    /// The node's address.
+    /// The address that the node is reached at: the master's while it is master, else its own.
     pub address: Option<Ipv4Addr>,
+    /// The node's own address.
+    pub node_address: Option<Ipv4Addr>,
     /// The master's name, told by itself.
     pub master_name: Option<Hostname>,
     /// The other nodes.
@@ -34,6 +36,7 @@ impl Default for View {
             role: Role::Starting,
             interface: None,
             address: None,
+            node_address: None,
             master_name: None,
             peers: Vec::new(),
             waiting: None,

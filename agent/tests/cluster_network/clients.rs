@@ -11,7 +11,7 @@ fn udhcpc_and_dhclient_get_a_lease_and_are_no_nodes() {
     let switch = Switch::new();
     let machines = cluster(&switch, 1);
     settle(&all(&machines));
-
+    // The master itself has the first address of the pool.
     let laptop = switch.machine("laptop");
     let udhcpc = |class: &str| {
         let mut client = laptop.inside("udhcpc");
@@ -38,7 +38,7 @@ fn udhcpc_and_dhclient_get_a_lease_and_are_no_nodes() {
     };
     let (leased, said) = udhcpc("cluster-lab");
     assert!(
-        leased && said.contains("lease of 192.168.200.20 obtained from 192.168.200.1"),
+        leased && said.contains("lease of 192.168.200.21 obtained from 192.168.200.1"),
         "{said}"
     );
     // On an untagged network a machine that does not ask for the cluster belongs to somebody else's server.
@@ -77,7 +77,7 @@ fn udhcpc_and_dhclient_get_a_lease_and_are_no_nodes() {
         }
     });
     for line in [
-        "fixed-address 192.168.200.21;",
+        "fixed-address 192.168.200.22;",
         "option subnet-mask 255.255.255.0;",
         "option broadcast-address 192.168.200.255;",
         "option dhcp-server-identifier 192.168.200.1;",

@@ -16,8 +16,8 @@ use switch::{Machine, eventually};
 /// The role goal is 10 s; the rest is for busy test machines.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
 
-/// One master that holds the first address; everyone else a node with a leased address; all agree on who is who. The
-/// master's index.
+/// One master that holds the first address; everyone else a node; each with a leased address of its own; all agree on
+/// who is who. The master's index.
 fn settled(machines: &[&Machine]) -> Result<usize, String> {
     let statuses = machines
         .iter()
@@ -38,16 +38,22 @@ fn settled(machines: &[&Machine]) -> Result<usize, String> {
     let mut expected: Vec<(String, String)> = Vec::new();
     for (i, (machine, status)) in machines.iter().zip(&statuses).enumerate() {
         let address = status["address"].as_str().unwrap_or_default().to_owned();
-        let last: u8 = address
+        let own = status["node-address"].as_str().unwrap_or_default();
+        let last: u8 = own
             .strip_prefix("192.168.200.")
             .and_then(|last| last.parse().ok())
             .unwrap_or_default();
-        let sound = if i == master {
-            last == 1
+        let leased = (20..=249).contains(&last);
+        let (sound, held) = if i == master {
+            let held = vec![format!("{own}/24"), format!("{address}/32")];
+            (leased && address == "192.168.200.1", held)
         } else {
-            (20..=249).contains(&last)
+            (leased && address == own, vec![format!("{own}/24")])
         };
-        let as_told = machine.addresses() == [format!("{address}/24")];
+        let mut addresses = machine.addresses();
+        // The kernel lists host addresses in the order in which they came.
+        addresses.sort_by_key(|address| address.ends_with("/32"));
+        let as_told = addresses == held;
         let agrees = status["master"]["hostname"] == machines[master].name.as_str()
             && status["master"]["address"] == "192.168.200.1";
         if !sound || !as_told || !agrees {

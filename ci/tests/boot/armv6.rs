@@ -50,7 +50,7 @@ while [ $tries -lt 60 ] && ! grep -q '"role": *"master"' /run/status; do
     tries=$((tries + 1))
 done 2> /dev/null
 echo "lab-memory: $(grep VmRSS /proc/$!/status)"
-echo "lab-address: $(ip -4 addr show dev eth0.200 | grep -c 'inet 192.168.200.1/24')"
+echo "lab-address: $(ip -4 addr show dev eth0.200 | grep -c 'inet 192.168.200.1/32')"
 echo "lab-status: $(tr '\n' ' ' < /run/status)"
 tail -n 20 /run/log /run/error
 echo "lab-done: "

@@ -55,27 +55,29 @@ fn roles_are_sound(bed: &Bed, all: &[NodeStatus]) -> Result<()> {
     for status in all {
         let name = &status.hostname;
         let address = status.address.context("a role without an address")?;
-        let held = addresses(&bed.lab, name, INTERFACE)?;
-        bed.report.check(
-            &format!("{name} holds {address} on {INTERFACE}, as its status says"),
-            held == [address.to_string()] && status.interface.as_deref() == Some(INTERFACE),
-            (&held, status),
-        )?;
+        let own = own_address(bed, name)?;
+        let mut expected = vec![own.to_string()];
         if status.role == "master" {
             bed.report.check(
                 &format!("the master {name} has {MASTER}"),
                 address == MASTER,
                 status,
             )?;
-        } else {
-            let [a, b, c, last] = address.octets();
-            let in_pool = [a, b, c] == [192, 168, 200] && (20..=249).contains(&last);
-            bed.report.check(
-                &format!("the node {name} has an address of the pool"),
-                in_pool,
-                status,
-            )?;
+            expected.push(address.to_string());
         }
+        let mut held = addresses(&bed.lab, name, INTERFACE)?;
+        held.sort_by_key(|held| *held == MASTER.to_string());
+        bed.report.check(
+            &format!("{name} holds {expected:?} on {INTERFACE}, as its status says"),
+            held == expected && status.interface.as_deref() == Some(INTERFACE),
+            (&held, status),
+        )?;
+        let [a, b, c, last] = own.octets();
+        bed.report.check(
+            &format!("{name}'s own address is one of the pool"),
+            [a, b, c] == [192, 168, 200] && (20..=249).contains(&last),
+            own,
+        )?;
     }
     // What each knows of the others comes by and by.
     bed.until(
@@ -100,6 +102,15 @@ fn roles_are_sound(bed: &Bed, all: &[NodeStatus]) -> Result<()> {
     )?;
     bed.report
         .check("all know the same master, and each other", true, "")
+}
+
+/// A master leases itself an address of its own after it has taken its role.
+fn own_address(bed: &Bed, name: &str) -> Result<Ipv4Addr> {
+    bed.until(
+        &format!("{name} has an address of its own"),
+        Duration::from_secs(30),
+        |lab| Ok(lab.status(name)?.node_address),
+    )
 }
 
 /// What is on the wire: the cluster's network tagged, the uplink's untagged, and nothing of one in the other.

@@ -97,30 +97,33 @@ impl Network {
         self.jobs.push_back(Job::Heard(Event::LinkUp(mac)));
     }
 
-    /// The address that the interface should have now.
-    pub(super) fn address(&self) -> Option<Ipv4Addr> {
-        match self.role.role() {
-            Role::Master => Some(self.options.settings.master_address),
-            _ => self.port.as_ref()?.client.address(),
-        }
+    /// The address that stays with this node whatever its role, once it is leased.
+    pub(super) fn node_address(&self) -> Option<Ipv4Addr> {
+        self.port.as_ref()?.client.address()
+    }
+
+    /// The master's address, while it is this node's.
+    pub(super) fn master_address(&self) -> Option<Ipv4Addr> {
+        (self.role.role() == Role::Master).then_some(self.options.settings.master_address)
     }
 
     /// Brings the interface's addresses in line, by difference, and with them what is bound to them.
     pub(super) async fn set_addresses(&mut self) {
         let Some(port) = &self.port else { return };
         let interface = port.interface.clone();
-        let wanted = self.address();
-        if self.web.as_ref().is_some_and(|web| Some(web.ip()) != wanted) {
+        let served = self.master_address().or_else(|| self.node_address());
+        if self.web.as_ref().is_some_and(|web| Some(web.ip()) != served) {
             self.web = None;
         }
         let Settings { vlan, subnet, .. } = self.options.settings;
+        let wanted = link::wanted_addresses(subnet, self.node_address(), self.master_address());
         let set = async {
             let held = self.netlink.addresses(interface.index).await?;
-            let (surplus, missing) = link::address_plan(vlan, subnet, &held, wanted);
+            let (surplus, missing) = link::address_plan(vlan, subnet, &held, &wanted);
             for net in surplus {
                 self.netlink.remove_address(interface.index, net).await?;
             }
-            if let Some(net) = missing {
+            for net in missing {
                 self.netlink.add_address(interface.index, net).await?;
             }
             anyhow::Ok(())
@@ -131,7 +134,7 @@ impl Network {
             .map(|error| format!("{}: {error:#}", interface.name));
         let failed = wrong.is_some();
         self.warnings.set("address", wrong.into_iter().collect());
-        if let (Some(address), true, None, false) = (wanted, self.options.http, &self.web, failed) {
+        if let (Some(address), true, None, false) = (served, self.options.http, &self.web, failed) {
             let served = Web::serve(
                 &interface.name,
                 SocketAddrV4::new(address, HTTP),
@@ -162,7 +165,7 @@ impl Network {
             {
                 return self.netlink.apply(&link::Action::Delete(index)).await;
             }
-            let (surplus, _) = link::address_plan(vlan, subnet, &self.netlink.addresses(index).await?, None);
+            let (surplus, _) = link::address_plan(vlan, subnet, &self.netlink.addresses(index).await?, &[]);
             for net in surplus {
                 self.netlink.remove_address(index, net).await?;
             }

@@ -1,13 +1,16 @@
 //! What a new role sets up and takes down.
 
+use std::net::SocketAddrV4;
 use std::time::Duration;
 
 use boot_config::{Network as Settings, Vlan};
 
-use super::{Job, Network};
+use super::{HTTP, Job, Network};
 use crate::network::dhcp::lease_table::{Client as LeaseClient, ClientKey, Lease, LeaseTable};
 use crate::network::dhcp::server::{Audience, Server};
 use crate::network::discovery::Discovery;
+use crate::network::follower::Follower;
+use crate::network::jitter::Jitter;
 use crate::network::master::{About, Services};
 use crate::network::memory::Remembered;
 use crate::network::role::Role;
@@ -47,10 +50,11 @@ impl Network {
         }
         if let Some(port) = &mut self.port {
             let outputs = match role {
-                Role::Starting | Role::Master => port.client.stop(),
+                Role::Starting => port.client.stop(),
                 Role::Claiming => Vec::new(),
                 Role::Listening => port.client.start(now),
-                Role::Node => {
+                // A master leases its own address to itself, so that it keeps one when it is master no longer.
+                Role::Master | Role::Node => {
                     let mut outputs = port.client.start(now);
                     if outputs.is_empty() {
                         outputs = port.client.hurry(now);
@@ -64,8 +68,10 @@ impl Network {
             self.follower = None;
         }
         self.set_addresses().await;
-        if role == Role::Master {
-            self.serve(now);
+        match role {
+            Role::Master => self.serve(now),
+            Role::Node => self.follow(),
+            Role::Starting | Role::Listening | Role::Claiming => {}
         }
         if matches!(role, Role::Master | Role::Node) {
             self.remember();
@@ -73,6 +79,17 @@ impl Network {
         // Who listens again may be the next master, and serves the leases that the last one told of.
         if matches!(role, Role::Starting | Role::Master) {
             self.news = None;
+        }
+    }
+
+    /// Asks the master for news from now on, once there is an address to ask from.
+    pub(super) fn follow(&mut self) {
+        let Some(port) = &self.port else { return };
+        if self.role.role() == Role::Node && self.follower.is_none() && port.client.address().is_some() {
+            let master = SocketAddrV4::new(self.options.settings.master_address, HTTP);
+            let interface = port.interface.name.clone();
+            let jitter = Jitter::new(self.jitter.number());
+            self.follower = Some(Follower::start(master, interface, jitter));
         }
     }
 
@@ -87,7 +104,11 @@ impl Network {
             ..
         } = &self.options.settings;
         let mut table = LeaseTable::new(*pool, LEASE);
-        let news = self.news.iter().flat_map(|news| &news.peers).map(|peer| Lease {
+        let told = self
+            .news
+            .iter()
+            .flat_map(|news| news.peers.iter().chain(&news.master_node));
+        let told = told.map(|peer| Lease {
             address: peer.address,
             client: LeaseClient {
                 key: ClientKey::Mac(peer.mac),
@@ -96,7 +117,7 @@ impl Network {
                 node: true,
             },
         });
-        table.adopt(now, news.filter(|lease| lease.client.mac != port.interface.mac));
+        table.adopt(now, told);
         let (leases, warning) = self.memory.leases();
         table.adopt(now, leases);
         self.warnings.set("leases", warning.into_iter().collect());
