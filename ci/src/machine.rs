@@ -66,6 +66,15 @@ impl Machine {
         matches!(self, Self::Virt)
     }
 
+    /// What the kernel is told besides what the card says. QEMU insists on a Pi 2's four processors; more than the
+    /// machine has of its own only wait for each other, and now and then for ever.
+    fn kernel_words(self) -> &'static str {
+        match self {
+            Self::Virt => "",
+            Self::Raspi2b => " maxcpus=2",
+        }
+    }
+
     /// The arguments of [`QEMU`].
     pub fn arguments(self, wiring: &Wiring) -> Vec<OsString> {
         let mut arguments = Vec::new();
@@ -112,7 +121,10 @@ impl Machine {
             "-qmp",
             &format!("unix:{},server=on,wait=off", option(&wiring.qmp)),
         ]);
-        add(&["-append", &wiring.command_line]);
+        add(&[
+            "-append",
+            &format!("{}{}", wiring.command_line, self.kernel_words()),
+        ]);
         let files = [
             ("-kernel", Some(&wiring.kernel)),
             ("-initrd", wiring.initramfs.as_ref()),
@@ -192,6 +204,7 @@ mod tests {
         let text = text(Machine::Raspi2b, &wiring);
         let card = "-M raspi2b -drive if=sd,format=raw,file=/a,,b/card.img -chardev";
         assert!(text.contains(card), "{text}");
-        assert!(text.ends_with("-kernel /k -initrd /i -dtb /d"), "{text}");
+        let end = "-append root=x quiet maxcpus=2 -kernel /k -initrd /i -dtb /d";
+        assert!(text.ends_with(end), "{text}");
     }
 }

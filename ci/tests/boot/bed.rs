@@ -17,6 +17,9 @@ use lab::watch::until_roles_taken;
 /// A loaded machine with two processors boots two nodes in two to three minutes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
 
+/// Lines of a console that a failed test shows.
+const LAST_LINES: usize = 40;
+
 /// Two emulated machines fill two processors: never more than one test.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
@@ -50,10 +53,26 @@ pub(crate) fn run(name: &'static str, test: impl FnOnce(Report) -> Result<()>) {
             let _ = std::fs::remove_dir_all(folder.join("cards"));
         }
         Err(error) => panic!(
-            "{name}: {error:#}\nconsoles, captures and cards are kept in {}",
+            "{name}: {error:#}\n{}consoles, captures and cards are kept in {}",
+            last_words(&folder),
             folder.display()
         ),
     }
+}
+
+/// The end of every console.
+fn last_words(folder: &Path) -> String {
+    let logs = std::fs::read_dir(folder.join("consoles"));
+    let logs = logs.into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut text = String::new();
+    for log in logs {
+        let bytes = std::fs::read(&log).unwrap_or_default();
+        let words = String::from_utf8_lossy(&bytes);
+        let lines: Vec<_> = words.lines().collect();
+        let last = lines[lines.len().saturating_sub(LAST_LINES)..].join("\n");
+        text += &format!("--- the last of {}:\n{last}\n---\n", log.display());
+    }
+    text
 }
 
 impl Report {
@@ -117,11 +136,30 @@ impl Bed {
         self.roles(names)
     }
 
+    /// Switches one node on and waits for its role; a machine that says nothing more is switched off and on again, once.
+    /// For boards whose emulation hangs now and then, whatever runs on them: what a first boot has done by then counts.
+    pub(crate) fn power_on_a_shaky_board(&mut self, name: &str) -> Result<Vec<NodeStatus>> {
+        self.lab.power_on(name)?;
+        self.report.say(&format!("power on: {name}"));
+        match self.roles_within(&[name], PATIENCE / 2) {
+            Ok(roles) => Ok(roles),
+            Err(error) => {
+                self.report.say(&format!("off and on again: {error:#}"));
+                self.lab.power_cut(name)?;
+                self.power_on(&[name])
+            }
+        }
+    }
+
     /// Waits for the roles of nodes that are on.
     pub(crate) fn roles(&self, names: &[&str]) -> Result<Vec<NodeStatus>> {
+        self.roles_within(names, PATIENCE)
+    }
+
+    fn roles_within(&self, names: &[&str], patience: Duration) -> Result<Vec<NodeStatus>> {
         let names: Vec<_> = names.iter().map(|&name| name.to_owned()).collect();
         let tell = |news: lab::watch::News| self.report.say(&format!("     {}: {}", news.node, news.line));
-        let ready = until_roles_taken(&self.lab, &names, PATIENCE, &Interrupt::default(), tell)?;
+        let ready = until_roles_taken(&self.lab, &names, patience, &Interrupt::default(), tell)?;
         Ok(ready.into_iter().map(|ready| ready.status).collect())
     }
 

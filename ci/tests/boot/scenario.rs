@@ -369,7 +369,7 @@ fn random_seconds(from: u64, to: u64) -> Duration {
 
 /// As far as it comes without a network, which QEMU's board has not: everything but a role.
 pub(crate) fn one_pi_2(bed: &mut Bed) -> Result<()> {
-    let all = bed.power_on(&[FIRST])?;
+    let all = bed.power_on_a_shaky_board(FIRST)?;
     let status = all.first().context("no status")?;
     let model = says(&bed.lab, FIRST, "tr -d '\\0' < /proc/device-tree/model")?;
     bed.report
