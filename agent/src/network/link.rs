@@ -76,9 +76,9 @@ pub enum Plan {
     Wait(String),
 }
 
-/// Decides the next step towards a usable interface.
-pub fn plan(links: &[Link], pattern: Option<&InterfacePattern>, vlan: Vlan) -> Plan {
-    let Some(parent) = wired(links, pattern) else {
+/// Decides the next step towards a usable interface. `current` is the index of the one in use.
+pub fn plan(links: &[Link], pattern: Option<&InterfacePattern>, vlan: Vlan, current: Option<u32>) -> Plan {
+    let Some(parent) = wired(links, pattern, current) else {
         return Plan::Wait(match pattern {
             Some(pattern) => format!("an interface named {}", pattern.as_str()),
             None => "a wired network interface".to_owned(),
@@ -108,8 +108,14 @@ pub fn plan(links: &[Link], pattern: Option<&InterfacePattern>, vlan: Vlan) -> P
 }
 
 /// The wired interface: one that the pattern names, else one with a device; among several one with carrier, then the
-/// first by name.
-fn wired<'a>(links: &'a [Link], pattern: Option<&InterfacePattern>) -> Option<&'a Link> {
+/// one in use (a second cable plugged in later changes nothing), then the first by name.
+fn wired<'a>(
+    links: &'a [Link],
+    pattern: Option<&InterfacePattern>,
+    current: Option<u32>,
+) -> Option<&'a Link> {
+    let vlan_of = |index| links.iter().find(|link| link.index == index)?.vlan;
+    let used = current.map(|index| vlan_of(index).map_or(index, |(parent, _)| parent));
     let eligible = |link: &&Link| {
         let ethernet = link.mac.is_some() && !link.enslaved && link.vlan.is_none();
         ethernet
@@ -120,7 +126,7 @@ fn wired<'a>(links: &'a [Link], pattern: Option<&InterfacePattern>) -> Option<&'
     links
         .iter()
         .filter(eligible)
-        .min_by_key(|link| (!link.carrier, &link.name))
+        .min_by_key(|link| (!link.carrier, Some(link.index) != used, &link.name))
 }
 
 fn vlan_link<'a>(links: &'a [Link], parent: &Link, id: u16) -> Result<&'a Link, Plan> {
@@ -208,7 +214,7 @@ mod tests {
     }
 
     fn step(links: &[Link]) -> Plan {
-        plan(links, None, tagged())
+        plan(links, None, tagged(), None)
     }
 
     #[test]
@@ -313,7 +319,7 @@ mod tests {
         }
         let pattern = "en*".parse().unwrap();
         assert_eq!(
-            plan(&[link(2, "eth0")], Some(&pattern), tagged()),
+            plan(&[link(2, "eth0")], Some(&pattern), tagged(), None),
             Plan::Wait("an interface named en*".to_owned())
         );
     }
@@ -336,7 +342,7 @@ mod tests {
             ..link(2, "eth0")
         };
         assert_eq!(
-            wired(&[dead, link(3, "eth1")], None).map(|link| link.index),
+            wired(&[dead, link(3, "eth1")], None, None).map(|link| link.index),
             Some(3)
         );
         let veth = Link {
@@ -345,7 +351,7 @@ mod tests {
             ..link(4, "cl0")
         };
         let pattern = "cl*".parse().unwrap();
-        let ready = plan(&[link(3, "eth1"), veth], Some(&pattern), Vlan::Off);
+        let ready = plan(&[link(3, "eth1"), veth], Some(&pattern), Vlan::Off, None);
         assert!(
             matches!(ready, Plan::Ready(Interface { index: 4, .. })),
             "{ready:?}"
@@ -353,9 +359,26 @@ mod tests {
         let pattern = "eth*".parse().unwrap();
         let links = [vlan(2, "eth0.200", 3, 200), link(3, "eth0")];
         assert_eq!(
-            wired(&links, Some(&pattern)).map(|link| link.index),
+            wired(&links, Some(&pattern), None).map(|link| link.index),
             Some(3),
             "never a VLAN of its own"
+        );
+    }
+
+    #[test]
+    fn a_second_cable_plugged_in_later_does_not_move_the_cluster() {
+        let links = [link(2, "eth0"), link(3, "eth1"), vlan(4, "eth1.200", 3, 200)];
+        let used = |current| wired(&links, None, current).map(|link| link.index);
+        assert_eq!(used(None), Some(2));
+        assert_eq!(used(Some(4)), Some(3), "by its VLAN");
+        assert_eq!(used(Some(3)), Some(3), "untagged");
+        assert_eq!(used(Some(9)), Some(2), "gone");
+        let mut cut = links.clone();
+        cut[1].carrier = false;
+        assert_eq!(
+            wired(&cut, None, Some(4)).map(|link| link.index),
+            Some(2),
+            "a cable moved to the other socket"
         );
     }
 

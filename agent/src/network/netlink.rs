@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context;
 use futures_util::{StreamExt, TryStreamExt};
@@ -15,6 +16,9 @@ use tokio::sync::watch;
 
 use super::link::{Action, Link};
 use super::mac::Mac;
+
+/// The kernel answers within milliseconds, if at all.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A connection to the kernel.
 #[derive(Debug)]
@@ -62,7 +66,7 @@ impl Netlink {
     /// # Errors
     /// When the kernel refuses.
     pub async fn links(&self) -> anyhow::Result<Vec<Link>> {
-        let messages = self.handle.link().get().execute().try_collect::<Vec<_>>().await;
+        let messages = in_time(self.handle.link().get().execute().try_collect::<Vec<_>>()).await;
         let messages = messages.context("listing the network interfaces")?;
         Ok(messages
             .into_iter()
@@ -90,21 +94,19 @@ impl Netlink {
     pub async fn apply(&self, action: &Action) -> anyhow::Result<()> {
         let links = self.handle.link();
         match action {
-            Action::SetUp(index) => links
-                .set(LinkUnspec::new_with_index(*index).up().build())
-                .execute()
-                .await
-                .with_context(|| format!("setting interface {index} up")),
-            Action::CreateVlan { name, parent, id } => links
-                .add(LinkVlan::new(name, *parent, *id).up().build())
-                .execute()
-                .await
-                .with_context(|| {
+            Action::SetUp(index) => {
+                let up = LinkUnspec::new_with_index(*index).up().build();
+                in_time(links.set(up).execute())
+                    .await
+                    .with_context(|| format!("setting interface {index} up"))
+            }
+            Action::CreateVlan { name, parent, id } => {
+                let link = LinkVlan::new(name, *parent, *id).up().build();
+                in_time(links.add(link).execute()).await.with_context(|| {
                     format!("making the VLAN interface {name} (does the kernel have the module 8021q?)")
-                }),
-            Action::Delete(index) => links
-                .del(*index)
-                .execute()
+                })
+            }
+            Action::Delete(index) => in_time(links.del(*index).execute())
                 .await
                 .with_context(|| format!("removing interface {index}")),
         }
@@ -119,9 +121,7 @@ impl Netlink {
             .handle
             .address()
             .add(index, IpAddr::V4(net.addr()), net.prefix_len());
-        request
-            .replace()
-            .execute()
+        in_time(request.replace().execute())
             .await
             .with_context(|| format!("adding the address {net}"))
     }
@@ -133,7 +133,7 @@ impl Netlink {
     pub async fn remove_address(&self, index: u32, net: Ipv4Net) -> anyhow::Result<()> {
         for message in self.address_messages(index).await? {
             if address(&message) == Some(net) {
-                let removed = self.handle.address().del(message).execute().await;
+                let removed = in_time(self.handle.address().del(message).execute()).await;
                 removed.with_context(|| format!("removing the address {net}"))?;
             }
         }
@@ -142,7 +142,7 @@ impl Netlink {
 
     async fn address_messages(&self, index: u32) -> anyhow::Result<Vec<AddressMessage>> {
         let request = self.handle.address().get().set_link_index_filter(index);
-        let messages = request.execute().try_collect::<Vec<_>>().await;
+        let messages = in_time(request.execute().try_collect::<Vec<_>>()).await;
         let mut messages = messages.context("listing the addresses")?;
         messages.retain(|message| message.header.index == index);
         Ok(messages)
@@ -197,6 +197,14 @@ impl Netlink {
         let has = |file: &str| folder.join(file).exists();
         link.wired = has("device") && !has("wireless") && !has("phy80211");
         (!link.name.is_empty()).then_some(link)
+    }
+}
+
+/// An answer that is lost (the kernel drops what its buffer has no room for) must not stop the loop.
+async fn in_time<T>(request: impl Future<Output = Result<T, rtnetlink::Error>>) -> anyhow::Result<T> {
+    match tokio::time::timeout(PATIENCE, request).await {
+        Ok(result) => Ok(result?),
+        Err(_) => anyhow::bail!("the kernel does not answer within {} s", PATIENCE.as_secs()),
     }
 }
 

@@ -23,12 +23,21 @@ impl Network {
     pub(super) async fn look(&mut self) {
         self.look = self.now() + LOOK_EVERY;
         let found = self.usable_interface().await;
+        // That the kernel did not answer says nothing about the interface: the role is kept.
+        let wrong = found
+            .as_ref()
+            .err()
+            .map(|error| format!("the cluster's interface: {error:#}"));
+        let failed = wrong.is_some();
+        self.warnings.set("interface", wrong.into_iter().collect());
         let (interface, waiting) = match found {
             Ok(Plan::Ready(interface)) => (Some(interface), None),
             Ok(Plan::Wait(reason)) => (None, Some(reason)),
-            Ok(Plan::Change(_)) => (None, Some("the cluster's interface to settle".to_owned())),
-            Err(error) => (None, Some(format!("the cluster's interface: {error:#}"))),
+            Ok(Plan::Change(_)) | Err(_) => (None, Some("the cluster's interface to settle".to_owned())),
         };
+        if failed && self.port.is_some() {
+            return;
+        }
         if self.waiting != waiting {
             if let Some(waiting) = &waiting {
                 tracing::info!("waiting for {waiting}");
@@ -54,7 +63,8 @@ impl Network {
         let Settings { interface, vlan, .. } = &self.options.settings;
         let mut plan = Plan::Wait("the cluster's interface".to_owned());
         for _ in 0..STEPS_MAX {
-            plan = link::plan(&self.netlink.links().await?, interface.as_ref(), *vlan);
+            let current = self.port.as_ref().map(|port| port.interface.index);
+            plan = link::plan(&self.netlink.links().await?, interface.as_ref(), *vlan, current);
             match &plan {
                 Plan::Change(action) => self.netlink.apply(action).await?,
                 Plan::Ready(_) | Plan::Wait(_) => break,
