@@ -4,8 +4,8 @@ use crate::{ClusterLayer, Layer, NetworkLayer, ParseError};
 
 const PREFIX: &str = "cluster-lab.";
 
-/// Reads the words `cluster-lab.hostname=`, `.cluster=`, `.interface=`, `.vlan=`, `.subnet=`, `.master-address=` and
-/// `.pool=` of a kernel command line; all other words are somebody else's.
+/// Reads the words `cluster-lab.hostname=`, `.cluster=`, `.open-lab=`, `.interface=`, `.vlan=`, `.subnet=`,
+/// `.master-address=` and `.pool=` of a kernel command line; all other words are somebody else's.
 ///
 /// # Errors
 /// On the first word of ours that is unknown or has a wrong value.
@@ -29,7 +29,7 @@ pub fn from_kernel_command_line(line: &str) -> Result<Layer, ParseError> {
 fn set(layer: &mut Layer, key: &str, value: &str) -> Result<(), String> {
     let Layer {
         hostname,
-        cluster: ClusterLayer { name },
+        cluster: ClusterLayer { name, open_lab },
         network,
         ..
     } = layer;
@@ -43,13 +43,14 @@ fn set(layer: &mut Layer, key: &str, value: &str) -> Result<(), String> {
     match key {
         "hostname" => put(hostname, value),
         "cluster" => put(name, value),
+        "open-lab" => put(open_lab, value),
         "interface" => put(interface, value),
         "vlan" => put(vlan, value),
         "subnet" => put(subnet, value),
         "master-address" => put(master_address, value),
         "pool" => put(pool, value),
         _ => Err(
-            "unknown; allowed are hostname, cluster, interface, vlan, subnet, master-address and pool"
+            "unknown; allowed are hostname, cluster, open-lab, interface, vlan, subnet, master-address and pool"
                 .to_owned(),
         ),
     }
@@ -70,9 +71,10 @@ mod tests {
 
     #[test]
     fn reads_its_own_words_only() {
-        let line = "console=ttyAMA0 cluster-lab.vlan=off root=PARTUUID=1-02 cluster-lab.hostname=a quiet\n";
+        let line = "console=ttyAMA0 cluster-lab.vlan=off root=PARTUUID=1-02 cluster-lab.hostname=a cluster-lab.open-lab=true quiet\n";
         let layer = from_kernel_command_line(line).unwrap();
         assert_eq!(layer.network.vlan, Some(Vlan::Off));
+        assert_eq!(layer.cluster.open_lab, Some(true));
         assert_eq!(layer.hostname.unwrap().as_str(), "a");
         assert_eq!(from_kernel_command_line("quiet").unwrap(), Layer::default());
     }

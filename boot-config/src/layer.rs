@@ -42,6 +42,9 @@ pub struct ClusterLayer {
     /// Name of the cluster, a DNS label.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<Hostname>,
+    /// Whether a card without a cluster secret may take part, with whoever else has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub open_lab: Option<bool>,
 }
 
 /// `[network]`

@@ -56,7 +56,7 @@ pub fn render(layer: &Layer) -> String {
 mod tests {
     use super::*;
 
-    const FULL: &str = "version = 1\nhostname = \"cl-node-1\"\n\n[cluster]\nname = \"lab\"\n\n[network]\n\
+    const FULL: &str = "version = 1\nhostname = \"cl-node-1\"\n\n[cluster]\nname = \"lab\"\nopen-lab = true\n\n[network]\n\
         interface = \"en*\"\nvlan = 201\nsubnet = \"10.1.0.0/16\"\nmaster-address = \"10.1.0.1\"\n\
         pool = \"10.1.0.2-10.1.1.0\"\n\n[user]\nname = \"pi\"\npassword-hash = \"$6$salt$hash\"\n\
         ssh-authorized-keys = [\"ssh-ed25519 AAAA me\"]\n";

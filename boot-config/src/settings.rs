@@ -24,6 +24,8 @@ pub struct Settings {
 pub struct Cluster {
     /// Its name.
     pub name: Hostname,
+    /// Whether a card without a cluster secret may take part, with whoever else has none.
+    pub open_lab: bool,
 }
 
 /// The cluster network.
@@ -83,6 +85,7 @@ impl Default for Settings {
             hostname: None,
             cluster: Cluster {
                 name: "cluster-lab".parse().expect("a label"),
+                open_lab: false,
             },
             network: Network {
                 interface: None,
@@ -120,8 +123,12 @@ impl Settings {
         } = layer.clone();
         self.hostname = hostname.or(self.hostname.take());
         self.user = user.or(self.user.take());
-        if let Some(name) = cluster.name {
+        let crate::ClusterLayer { name, open_lab } = cluster;
+        if let Some(name) = name {
             self.cluster.name = name;
+        }
+        if let Some(open_lab) = open_lab {
+            self.cluster.open_lab = open_lab;
         }
         let crate::NetworkLayer {
             interface,
