@@ -5,9 +5,10 @@
 
 use std::path::{Path, PathBuf};
 
-use boot_config::{FILE_NAME, ForeignFormat, Layer, NetworkLayer, Settings};
+use boot_config::{FILE_NAME, ForeignFormat, Layer, NetworkLayer, SECRET_FILE, Settings};
 
 use crate::paths::Paths;
+use crate::secret::{self, Found};
 
 /// What the node uses, and what it could not use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +43,13 @@ impl Config {
             sources.extend(settings_file(&file, &mut warnings));
         }
         sources.extend(kernel_command_line(paths, &mut warnings));
+        if let Some(file) = on_boot_partition(paths, SECRET_FILE)
+            && let Found::Damaged(line) = secret::read(&file)
+        {
+            warnings.push(format!(
+                "{line}; it is left out, and the secret that this node has is kept"
+            ));
+        }
         let settings = fitting(&sources, &mut warnings);
         // They quote what a file has, and end on consoles.
         let warnings = warnings
@@ -292,6 +300,11 @@ mod tests {
                 "/boot/cluster-lab.toml/folder",
                 b"",
                 "/boot/cluster-lab.toml cannot be read: Is a directory",
+            ),
+            (
+                "/boot/firmware/cluster-lab.secret",
+                b"cluster-secret-1:000g40r4",
+                "/boot/firmware/cluster-lab.secret: this is not a cluster secret: one line, cluster-secret-1: and",
             ),
             (
                 "/usr/lib/cluster-lab/image.toml",

@@ -9,5 +9,6 @@ pub mod first_boot;
 pub mod http_client;
 pub mod network;
 pub mod paths;
+pub mod secret;
 pub mod status;
 pub mod unmanaged;

@@ -18,6 +18,9 @@ impl Paths {
     /// Where the boot partition is mounted: our base image and recent Raspberry Pi OS, then all others.
     pub const BOOT_FOLDERS: [&str; 2] = ["/boot/firmware", "/boot"];
 
+    /// The cluster secret in the state folder.
+    pub const SECRET: &str = "secret";
+
     /// The files below `root`.
     pub fn below(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into() }
@@ -51,6 +54,11 @@ impl Paths {
     /// What a node must remember over a restart.
     pub fn state(&self) -> PathBuf {
         self.at("/var/lib/cluster-lab")
+    }
+
+    /// The cluster secret, for root only.
+    pub fn secret(&self) -> PathBuf {
+        self.state().join(Self::SECRET)
     }
 
     /// One marker file per first-boot step that is done.

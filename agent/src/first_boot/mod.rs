@@ -7,6 +7,7 @@
 //! boot long ago.
 
 mod clock;
+mod cluster_secret;
 pub mod console;
 mod hostname;
 mod kernel;
@@ -150,6 +151,7 @@ fn observe(paths: &Paths, settings: &Settings) -> Observed {
     Observed {
         other_name: settings.hostname.as_ref().is_some_and(differs),
         user_wanted: settings.user.is_some(),
+        new_secret: cluster_secret::observe(paths),
     }
 }
 
@@ -163,6 +165,7 @@ fn perform(
     match step {
         Step::Hostname => hostname::run(system, paths, settings.hostname.as_ref()),
         Step::MachineId => machine_id::run(system, paths),
+        Step::ClusterSecret => cluster_secret::run(system, paths),
         Step::User => user::run(system, paths, settings.user.as_ref()),
         Step::SshHostKeys => ssh_host_keys::make_quick(system, paths),
         Step::RootSize => root_size::run(system, paths),

@@ -9,6 +9,8 @@ pub enum Step {
     Hostname,
     /// An identity of its own.
     MachineId,
+    /// The cluster secret in the state folder instead of on the boot partition.
+    ClusterSecret,
     /// The account that the card's settings ask for.
     User,
     /// SSH host keys of its own: the kinds that are quick to make.
@@ -38,13 +40,16 @@ pub struct Observed {
     pub other_name: bool,
     /// The settings ask for an account.
     pub user_wanted: bool,
+    /// A cluster secret is on the boot partition.
+    pub new_secret: bool,
 }
 
 impl Step {
     /// All, in the order in which they are done.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Hostname,
         Self::MachineId,
+        Self::ClusterSecret,
         // Before what needs space on a root file system that is full.
         Self::RootSize,
         Self::User,
@@ -57,6 +62,7 @@ impl Step {
         match self {
             Self::Hostname => "hostname",
             Self::MachineId => "machine-id",
+            Self::ClusterSecret => "cluster-secret",
             Self::User => "user",
             Self::SshHostKeys => "ssh-host-keys",
             Self::RootSize => "root-size",
@@ -67,7 +73,7 @@ impl Step {
     /// When it runs.
     pub fn stage(self) -> Stage {
         match self {
-            Self::Hostname | Self::MachineId => Stage::Early,
+            Self::Hostname | Self::MachineId | Self::ClusterSecret => Stage::Early,
             Self::User | Self::SshHostKeys | Self::RootSize => Stage::Late,
             Self::SshRsaKey => Stage::Background,
         }
@@ -79,6 +85,7 @@ pub fn plan(observed: Observed, markers: &Markers, stage: Option<Stage>) -> Vec<
     let Observed {
         other_name,
         user_wanted,
+        new_secret,
     } = observed;
     Step::ALL
         .into_iter()
@@ -87,6 +94,8 @@ pub fn plan(observed: Observed, markers: &Markers, stage: Option<Stage>) -> Vec<
             (_, None) => true,
             // A name changed on the boot partition later is taken at the next start.
             (Step::Hostname, Some(_)) => other_name,
+            // A newer one replaces the old one.
+            (Step::ClusterSecret, Some(_)) => new_secret,
             // An account may be added to the boot partition later; one that was made is the user's own business.
             (Step::User, Some(marker)) => user_wanted && !marker.applied,
             (Step::MachineId | Step::SshHostKeys | Step::RootSize | Step::SshRsaKey, Some(_)) => false,
@@ -123,6 +132,11 @@ mod tests {
         let observed = |other_name, user_wanted| Observed {
             other_name,
             user_wanted,
+            new_secret: false,
+        };
+        let new_secret = Observed {
+            new_secret: true,
+            ..Observed::default()
         };
         for (observed, applied, expected) in [
             (observed(false, false), true, &[][..]),
@@ -130,6 +144,8 @@ mod tests {
             (observed(true, true), true, &[Step::Hostname]),
             (observed(false, true), false, &[Step::User]),
             (observed(false, false), false, &[]),
+            (new_secret, true, &[Step::ClusterSecret]),
+            (new_secret, false, &[Step::ClusterSecret]),
         ] {
             assert_eq!(plan(observed, &all_done(applied), None), expected);
         }

@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 
 use anyhow::{Result, bail};
-use boot_config::Settings;
+use boot_config::{ClusterSecret, Settings};
 
 use super::root_size::tests::sector;
 use super::{Machine, NewFile, PartitionExtent, Ran, Stage, Step, System, run, state};
@@ -16,6 +16,14 @@ const MIB: u64 = 1 << 20;
 const BUILT: u64 = 1_790_000_000;
 /// As the image has it: the key of all cards.
 const KEY_OF_ALL: &str = "the key of all cards";
+
+/// Of which the card's secret is made.
+const SECRET: u8 = 7;
+
+fn secret_text(byte: u8) -> String {
+    let secret = ClusterSecret::from_bytes([byte; 32]);
+    format!("{}\n", *secret.render())
+}
 
 /// A node in a folder: files are real, programs and the kernel are not, and power fails after some effects.
 struct Node {
@@ -49,6 +57,7 @@ impl Node {
                 "/usr/lib/cluster-lab/image.toml",
                 &*format!("version = 1\nbuilt = {BUILT}\n"),
             ),
+            ("/boot/firmware/cluster-lab.secret", &secret_text(SECRET)),
             ("/etc/hostname", "image\n"),
             ("/etc/hosts", "127.0.0.1\tlocalhost\n127.0.1.1\timage\n"),
             ("/etc/machine-id", ""),
@@ -315,6 +324,12 @@ fn a_new_card_gets_everything_of_its_own() {
         "{:?}",
         report.lines
     );
+    assert_eq!(node.text("/var/lib/cluster-lab/secret"), secret_text(SECRET));
+    let mode = node.paths.secret().metadata().unwrap().permissions().mode();
+    assert_eq!(mode & 0o7777, 0o600);
+    assert!(!node.paths.at("/boot/firmware/cluster-lab.secret").exists());
+    let said = report.lines.concat();
+    assert!(!said.contains("cluster-secret-1"), "{said}");
     let state = state(&node.paths);
     assert!(state.done);
     assert_eq!(state.steps.len(), Step::ALL.len());
@@ -359,6 +374,34 @@ fn an_account_of_the_image_does_not_keep_the_password_that_everybody_knows() {
     let report = run(&mut node, &paths, &settings, None, |_| {});
     assert_eq!(report.failed, [""; 0], "{:?}", report.lines);
     assert_eq!(node.text("/etc/shadow"), "pi:*\n");
+}
+
+#[test]
+fn a_newer_secret_replaces_the_old_one_and_a_damaged_one_does_not() {
+    let mut node = Node::new();
+    node.start(None);
+    let kept = |node: &Node| node.text("/var/lib/cluster-lab/secret");
+    node.put("/boot/cluster-lab.secret", &secret_text(SECRET)[..40]);
+    assert_eq!(node.start(None).lines.len(), 2);
+    assert_eq!(kept(&node), secret_text(SECRET));
+    assert!(node.paths.at("/boot/cluster-lab.secret").exists(), "it is left");
+
+    node.put("/boot/cluster-lab.secret", &secret_text(8));
+    let mut cut = 0;
+    while !node.start_until(cut) {
+        assert!(
+            [SECRET, 8].map(secret_text).contains(&kept(&node)),
+            "cut after {cut} effects"
+        );
+        cut += 1;
+    }
+    assert_eq!(kept(&node), secret_text(8));
+    assert!(!node.paths.at("/boot/cluster-lab.secret").exists());
+
+    // The one it has, flashed again: nothing is written but the marker.
+    node.put("/boot/cluster-lab.secret", &secret_text(8));
+    assert_eq!(node.start(None).failed, [""; 0]);
+    assert!(!node.paths.at("/boot/cluster-lab.secret").exists());
 }
 
 #[test]
@@ -456,7 +499,7 @@ fn without_an_ssh_server_there_is_nothing_to_do_for_it() {
 #[test]
 fn each_stage_does_its_share() {
     let mut node = Node::new();
-    for (stage, done) in [(Stage::Early, 2), (Stage::Late, 5), (Stage::Background, 6)] {
+    for (stage, done) in [(Stage::Early, 3), (Stage::Late, 6), (Stage::Background, 7)] {
         assert_eq!(node.start(Some(stage)).failed, [""; 0]);
         assert_eq!(state(&node.paths).steps.len(), done, "{stage:?}");
     }
