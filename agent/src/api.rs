@@ -1,4 +1,4 @@
-//! The agent's HTTP API. It reads the status and changes nothing.
+//! The agent's HTTP API: for everybody on the cluster network, and for members. It reads the status and changes nothing.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,15 +13,25 @@ use tokio::sync::watch;
 
 use crate::status::Status;
 
+/// Where a member gives its status.
+pub const MEMBER_STATUS: &str = "/members/v1/status";
+
 /// The API's routes.
 pub fn router(status: watch::Receiver<Arc<Status>>) -> Router {
-    let give = |State(status): State<watch::Receiver<Arc<Status>>>| async move {
-        let status = Status::clone(&status.borrow());
-        Json(status)
-    };
     Router::new()
-        .route("/api/v1/status", get(give))
+        .route("/api/v1/status", get(give_status))
         .with_state(status)
+}
+
+/// The routes that only members reach.
+pub fn member_router(status: watch::Receiver<Arc<Status>>) -> Router {
+    Router::new()
+        .route(MEMBER_STATUS, get(give_status))
+        .with_state(status)
+}
+
+async fn give_status(State(status): State<watch::Receiver<Arc<Status>>>) -> Json<Status> {
+    Json(Status::clone(&status.borrow()))
 }
 
 /// A listener on a Unix socket that every user may read from. One left over from an agent that was killed is replaced.

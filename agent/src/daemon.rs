@@ -7,18 +7,24 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use boot_config::Settings;
+use axum::Router;
+use boot_config::{ClusterSecret, Settings};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::api;
+use crate::members::Members;
 use crate::network::role::Role as NetworkRole;
 use crate::network::run::{Network, Options as NetworkOptions};
 use crate::network::view::View;
 use crate::status::{FirstBoot, Master, Role, Status, Timing};
+use crate::trust::Trust;
 
 /// Name and first boot are looked at so often.
 const REFRESH: Duration = Duration::from_secs(5);
+
+/// Said as long as it is so.
+const OPEN_LAB: &str = "open lab: whoever is on the cluster network can join; flash the cards without --open-lab to keep others out";
 
 /// What the daemon runs with.
 pub struct Options {
@@ -26,6 +32,8 @@ pub struct Options {
     pub settings: Settings,
     /// What is wrong with the settings.
     pub warnings: Vec<String>,
+    /// The cluster secret, if the node has one.
+    pub secret: Option<ClusterSecret>,
     /// State folder, such as `/var/lib/cluster-lab`.
     pub state: PathBuf,
     /// The API's Unix socket.
@@ -46,9 +54,10 @@ pub struct Options {
 ///
 /// # Errors
 /// When the daemon cannot start: no permission, no Unix socket, no state folder.
-pub async fn run(options: Options) -> anyhow::Result<()> {
+pub async fn run(mut options: Options) -> anyhow::Result<()> {
     let clock = Clock::start(&options.proc)?;
-    let mut board = Board::new(&options, &clock);
+    let trust = Trust::decide(options.secret.take(), &options.settings.cluster);
+    let mut board = Board::new(&options, trust.as_ref(), &clock);
     let (status_sender, status) = watch::channel(Arc::new(board.status.clone()));
     let (view_sender, mut view) = watch::channel(View::default());
 
@@ -56,11 +65,13 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let router = api::router(status.clone());
     let server = tokio::spawn(async move { axum::serve(listener, router).await });
 
-    let network = Network::new(
-        network_options(&options, &board.status.hostname),
-        status,
-        view_sender,
-    )?;
+    let hostname = board.status.hostname.clone();
+    let network = NetworkOptions {
+        members: trust.map(|trust| Members::new(trust, &hostname)),
+        member_routes: api::member_router(status.clone()),
+        ..network_options(&options, &hostname)
+    };
+    let network = Network::new(network, status, view_sender)?;
     let mut terminate = signal(SignalKind::terminate()).context("waiting for signals")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("waiting for signals")?;
     let end = async move {
@@ -106,6 +117,8 @@ fn network_options(options: &Options, hostname: &str) -> NetworkOptions {
         hostname: hostname.to_owned(),
         os: os_name(&options.os_release),
         http: options.http,
+        members: None,
+        member_routes: Router::new(),
         seed: hasher.finish(),
     }
 }
@@ -118,8 +131,11 @@ struct Board {
 }
 
 impl Board {
-    fn new(options: &Options, clock: &Clock) -> Self {
+    fn new(options: &Options, trust: Option<&Trust>, clock: &Clock) -> Self {
         let Settings { cluster, network, .. } = &options.settings;
+        let open = trust.is_some_and(Trust::is_open);
+        let mut warnings = options.warnings.clone();
+        warnings.extend(open.then(|| OPEN_LAB.to_owned()));
         let status = Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             hostname: hostname(&options.proc),
@@ -134,8 +150,13 @@ impl Board {
             master: None,
             peers: Vec::new(),
             waiting_for: None,
-            warnings: options.warnings.clone(),
-            trust: "open-lab".to_owned(),
+            warnings: warnings.clone(),
+            trust: match trust {
+                Some(_) if open => "open-lab",
+                Some(_) => "secret",
+                None => "none",
+            }
+            .to_owned(),
             first_boot: (options.first_boot)(),
             timing: Timing {
                 agent_started: clock.since_boot(),
@@ -146,7 +167,7 @@ impl Board {
         Self {
             status,
             master_address: network.master_address,
-            settings_warnings: options.warnings.clone(),
+            settings_warnings: warnings,
         }
     }
 

@@ -39,7 +39,7 @@ pub struct Status {
     pub waiting_for: Option<String>,
     /// What is wrong without keeping the node from working.
     pub warnings: Vec<String>,
-    /// Who may join: `open-lab` for everybody.
+    /// Who may join: who has the `secret`; in an `open-lab` everybody; `none` when there is neither.
     pub trust: String,
     /// Steps of the first boot.
     pub first_boot: FirstBoot,

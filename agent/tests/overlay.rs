@@ -48,6 +48,7 @@ fn the_settings_file_shows_the_defaults_and_only_known_keys() {
         network.vlan.is_some() && network.subnet.is_some() && network.master_address.is_some(),
         "{shown}"
     );
+    assert_eq!(layer.cluster.open_lab, Some(false));
     let defaults = Settings::default();
     let mut settings = Settings::from_layers([&layer]).unwrap();
     // These have no default; they are examples.

@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::daemon;
 use crate::first_boot;
 use crate::paths::Paths;
+use crate::secret::{self, Found};
 use crate::status::{FirstBoot, FirstBootStep};
 
 /// Arguments of `run`. All are for tests: a node needs none.
@@ -34,10 +35,25 @@ pub struct Args {
 /// When it cannot start.
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let paths = Paths::below(&args.root);
-    let Config { settings, warnings } = match &args.config {
+    let Config {
+        settings,
+        mut warnings,
+    } = match &args.config {
         None => Config::load(&paths),
         Some(file) => only_file(file)?,
     };
+    let state = args.state_dir.unwrap_or_else(|| paths.state());
+    let secret = match secret::read(&state.join(Paths::SECRET)) {
+        Found::Secret(secret) => Some(secret),
+        Found::Nothing => None,
+        Found::Damaged(line) => {
+            warnings.push(format!("{line}; flash this card again"));
+            None
+        }
+    };
+    if secret.is_some() && settings.cluster.open_lab {
+        warnings.push("open-lab = true is not used: this card has a cluster secret".to_owned());
+    }
     for warning in &warnings {
         tracing::warn!("{warning}");
     }
@@ -45,7 +61,8 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let options = daemon::Options {
         settings,
         warnings,
-        state: args.state_dir.unwrap_or_else(|| paths.state()),
+        secret,
+        state,
         socket: args.socket.unwrap_or_else(|| paths.agent_socket()),
         proc: "/proc".into(),
         class_net: "/sys/class/net".into(),

@@ -8,8 +8,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::jitter::Jitter;
-use crate::http_client;
-use crate::status::{Peer, Role};
+use crate::api::MEMBER_STATUS;
+use crate::members::{AskError, Connection, Members};
+use crate::status::{Peer, Role, Status};
 
 /// Between two looks; at 100 nodes some 20 a second reach the master.
 const EVERY: Duration = Duration::from_secs(5);
@@ -17,6 +18,15 @@ const EVERY: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_secs(1);
 /// More peers than any pool of a /22 has are not believed.
 const PEERS_MAX: usize = 1024;
+
+/// What came of a look.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// The master's own words.
+    News(News),
+    /// Who holds the master's address is no member of this node's cluster.
+    OtherSecret,
+}
 
 /// What the master said.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,57 +42,89 @@ pub struct News {
 /// A running follower; it ends when this is dropped.
 #[derive(Debug)]
 pub struct Follower {
-    news: mpsc::Receiver<News>,
+    heard: mpsc::Receiver<Heard>,
     task: JoinHandle<()>,
+}
+
+/// The way to the master. The connection is kept: a new one costs a Pi 1 some 20 ms of computing on either side.
+struct Way {
+    members: Members,
+    master: SocketAddrV4,
+    interface: String,
+    connection: Option<Connection>,
 }
 
 impl Follower {
     /// Follows the master at this address, through this interface.
-    pub fn start(master: SocketAddrV4, interface: String, mut jitter: Jitter) -> Self {
-        let (sender, news) = mpsc::channel(1);
+    pub fn start(members: Members, master: SocketAddrV4, interface: String, mut jitter: Jitter) -> Self {
+        let (sender, heard) = mpsc::channel(1);
+        let mut way = Way {
+            members,
+            master,
+            interface,
+            connection: None,
+        };
         let task = tokio::spawn(async move {
             loop {
-                let wait = match http_client::status_of_agent(master, &interface).await {
-                    Ok(status) if status.role == Role::Master => {
-                        let mut peers = status.peers;
-                        peers.truncate(PEERS_MAX);
-                        let master: Option<Hostname> = status.hostname.parse().ok();
-                        let own = status.node_address.zip(status.mac);
-                        let news = News {
-                            master_node: own.map(|(address, mac)| Peer {
-                                hostname: master.clone(),
-                                address,
-                                mac,
-                            }),
-                            master,
-                            peers,
-                        };
-                        if sender.send(news).await.is_err() {
-                            return;
-                        }
-                        EVERY
-                    }
+                let (told, wait) = match way.ask().await {
+                    Ok(status) if status.role == Role::Master => (Some(Heard::News(news(status))), EVERY),
                     Ok(status) => {
                         tracing::debug!(role = %status.role, "who answers at the master's address is no master");
-                        AGAIN
+                        (None, AGAIN)
                     }
-                    Err(error) => {
+                    Err(AskError::OtherSecret) => (Some(Heard::OtherSecret), EVERY),
+                    Err(AskError::Failed(error)) => {
                         tracing::debug!("the master's status: {error:#}");
-                        AGAIN
+                        (None, AGAIN)
                     }
                 };
+                if let Some(told) = told
+                    && sender.send(told).await.is_err()
+                {
+                    return;
+                }
                 tokio::time::sleep(jitter.between(&(wait * 8 / 10..wait * 12 / 10))).await;
             }
         });
-        Self { news, task }
+        Self { heard, task }
     }
 
-    /// Waits for the next news.
-    pub async fn news(&mut self) -> News {
-        match self.news.recv().await {
-            Some(news) => news,
+    /// Waits for what comes of the next look.
+    pub async fn heard(&mut self) -> Heard {
+        match self.heard.recv().await {
+            Some(heard) => heard,
             None => std::future::pending().await,
         }
+    }
+}
+
+impl Way {
+    async fn ask(&mut self) -> Result<Status, AskError> {
+        // Put back only when it has answered: what failed once is not asked again.
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.members.connect(self.master, &self.interface).await?,
+        };
+        let answer = connection.get(MEMBER_STATUS).await?;
+        let status = serde_json::from_slice(&answer).map_err(|error| AskError::Failed(error.into()))?;
+        self.connection = Some(connection);
+        Ok(status)
+    }
+}
+
+fn news(status: Status) -> News {
+    let mut peers = status.peers;
+    peers.truncate(PEERS_MAX);
+    let master: Option<Hostname> = status.hostname.parse().ok();
+    let own = status.node_address.zip(status.mac);
+    News {
+        master_node: own.map(|(address, mac)| Peer {
+            hostname: master.clone(),
+            address,
+            mac,
+        }),
+        master,
+        peers,
     }
 }
 

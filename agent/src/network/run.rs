@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use boot_config::Network as Settings;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -18,7 +19,7 @@ use super::dhcp::client::{Client, Output};
 use super::dhcp::frame;
 use super::dhcp::lease_table::Lease;
 use super::discovery::Discovery;
-use super::follower::{Follower, News};
+use super::follower::{Follower, Heard, News};
 use super::jitter::Jitter;
 use super::link::Interface;
 use super::mac::Mac;
@@ -29,6 +30,7 @@ use super::packet::PacketSocket;
 use super::role::{Action, Event, Machine, Role, Timing};
 use super::view::{View, Warnings};
 use super::web::Web;
+use crate::members::{self, Members};
 use crate::status::{Peer, Status};
 
 /// Port of the HTTP API.
@@ -49,6 +51,10 @@ pub struct Options {
     pub os: String,
     /// Whether the HTTP API is served on the cluster address.
     pub http: bool,
+    /// The channel between members; without one the node has no secret and takes no role.
+    pub members: Option<Members>,
+    /// What members are told on it.
+    pub member_routes: Router,
     /// What makes this node's random delays its own.
     pub seed: u64,
 }
@@ -68,7 +74,7 @@ enum Wake {
     Dhcp(std::io::Result<Vec<u8>>),
     Request(std::io::Result<Vec<u8>>),
     Found(String),
-    News(News),
+    Told(Heard),
     Time,
 }
 
@@ -96,6 +102,7 @@ pub struct Network {
     services: Option<Services>,
     follower: Option<Follower>,
     web: Option<Web>,
+    channels: Vec<members::Server>,
     master: Option<Mac>,
     news: Option<News>,
     waiting: Option<String>,
@@ -139,6 +146,7 @@ impl Network {
             services: None,
             follower: None,
             web: None,
+            channels: Vec::new(),
             master: None,
             news: None,
             waiting: None,
@@ -189,7 +197,7 @@ impl Network {
             frame = or_never(port, |port| port.dhcp.receive()) => Wake::Dhcp(frame),
             message = or_never(services.as_ref(), Services::receive) => Wake::Request(message),
             name = or_never(search.as_ref(), Discovery::master) => Wake::Found(name),
-            news = or_never(follower.as_mut(), Follower::news) => Wake::News(news),
+            heard = or_never(follower.as_mut(), Follower::heard) => Wake::Told(heard),
             () = tokio::time::sleep_until(deadline) => Wake::Time,
         }
     }
@@ -213,9 +221,17 @@ impl Network {
                 tracing::debug!(name, "a master was found by DNS-SD");
                 self.jobs.push_back(Job::Heard(Event::MasterSeen));
             }
-            Wake::News(news) => {
+            Wake::Told(Heard::News(news)) => {
                 self.jobs.push_back(Job::Heard(Event::MasterSeen));
                 self.news = Some(news);
+                self.warnings.set("trust", Vec::new());
+            }
+            Wake::Told(Heard::OtherSecret) => {
+                let address = self.options.settings.master_address;
+                let line = format!(
+                    "the master at {address} has another cluster secret than this card: flash this card again for that cluster"
+                );
+                self.warnings.set("trust", vec![line]);
             }
             Wake::Time => {}
         }

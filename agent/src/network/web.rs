@@ -1,17 +1,25 @@
 //! The HTTP API on the cluster address: bound to that address and interface, so that the uplink never reaches it.
 
+use std::future::ready;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::Context;
-use axum::Router;
-use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::api;
+use crate::http_server::{self, Limits};
 use crate::status::Status;
+
+/// A browser opens six connections at once.
+const LIMITS: Limits = Limits {
+    connections: 128,
+    per_address: 16,
+    greeting: Duration::from_secs(1),
+    head: Duration::from_secs(10),
+    life: Duration::from_secs(300),
+};
 
 /// A running server; it ends when this is dropped.
 #[derive(Debug)]
@@ -31,24 +39,10 @@ impl Web {
         address: SocketAddrV4,
         status: watch::Receiver<Arc<Status>>,
     ) -> anyhow::Result<Self> {
-        let open = || {
-            let socket = Socket::new(
-                Domain::IPV4,
-                Type::STREAM.nonblocking().cloexec(),
-                Some(Protocol::TCP),
-            )?;
-            socket.bind_device(Some(interface.as_bytes()))?;
-            socket.set_reuse_address(true)?;
-            socket.bind(&address.into())?;
-            socket.listen(64)?;
-            TcpListener::from_std(socket.into())
-        };
-        let listener = open().with_context(|| format!("binding {address} of {interface}"))?;
-        let router: Router = api::router(status);
-        let task = tokio::spawn(async move {
-            // Ends only by being aborted: axum goes on after every failed connection.
-            let _ = axum::serve(listener, router).await;
-        });
+        let listener = http_server::listen(interface, address)?;
+        let router = api::router(status);
+        let plain = |stream, _| ready(Some(stream));
+        let task = tokio::spawn(http_server::serve(listener, router, LIMITS, plain));
         Ok(Self { address, task })
     }
 

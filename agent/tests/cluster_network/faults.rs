@@ -111,7 +111,7 @@ fn a_taken_web_port_is_a_warning_and_no_failure() {
     machine.start();
     settle(&[&machine]);
     let status = machine.status().unwrap();
-    let warning = status["warnings"][0].as_str().unwrap_or_default();
+    let warning = status["warnings"][1].as_str().unwrap_or_default();
     assert!(
         warning.starts_with("no HTTP API on the cluster network: binding 192.168.200.1:80 of cl0"),
         "{status}"

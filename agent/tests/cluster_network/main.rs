@@ -7,6 +7,7 @@ mod clients;
 mod faults;
 mod roles;
 mod switch;
+mod trust;
 
 use std::time::Duration;
 

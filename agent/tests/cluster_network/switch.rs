@@ -126,14 +126,12 @@ impl Switch {
         }
     }
 
-    /// A machine with a cable to the switch. The hardware address ends with the number of its port.
+    /// A machine of an open lab with a cable to the switch. The hardware address ends with the number of its port.
     pub(crate) fn machine(&self, name: &str) -> Machine {
         let number = self.ports.fetch_add(1, Ordering::Relaxed) + 1;
         let namespace = Namespace::new(name);
         let folder = self.folder.path().join(name);
         std::fs::create_dir(&folder).expect("a folder");
-        let config = "version = 1\n[network]\ninterface = \"cl0\"\nvlan = \"off\"\n";
-        std::fs::write(folder.join("cluster.toml"), config).expect("a file");
         let machine = Machine {
             name: name.to_owned(),
             port: format!("p{number}"),
@@ -143,6 +141,7 @@ impl Switch {
             folder,
             agent: None,
         };
+        machine.set_open_lab(true);
         machine.plug();
         machine
     }
@@ -160,6 +159,24 @@ impl Switch {
 }
 
 impl Machine {
+    fn set_open_lab(&self, open_lab: bool) {
+        let config = format!(
+            "version = 1\n[cluster]\nopen-lab = {open_lab}\n[network]\ninterface = \"cl0\"\nvlan = \"off\"\n"
+        );
+        std::fs::write(self.file("cluster.toml"), config).expect("a file");
+    }
+
+    /// Makes it a machine of a lab that is not open, with a secret made of this byte.
+    pub(crate) fn close(&self, secret: Option<u8>) {
+        self.set_open_lab(false);
+        let state = self.file("state");
+        std::fs::create_dir_all(&state).expect("a folder");
+        if let Some(byte) = secret {
+            let secret = boot_config::ClusterSecret::from_bytes([byte; 32]);
+            std::fs::write(state.join("secret"), secret.render().as_bytes()).expect("a file");
+        }
+    }
+
     /// Puts in an interface with a cable to the switch.
     pub(crate) fn plug(&self) {
         let Self {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use boot_config::{Network as Settings, Vlan};
 
 use super::{HTTP, Job, Network, Port};
+use crate::members;
 use crate::network::dhcp::client::{Client, Identity};
 use crate::network::jitter::Jitter;
 use crate::network::link::{self, Interface, Plan};
@@ -17,6 +18,9 @@ use crate::network::web::Web;
 const LOOK_EVERY: Duration = Duration::from_secs(3);
 /// Steps towards a usable interface in one look; each changes something, and more than four are never needed.
 const STEPS_MAX: usize = 6;
+/// What a card waits for that nobody gave a secret.
+const NO_SECRET: &str = "a cluster secret: flash this card again with flash, which makes one; or let everybody on the \
+    switch join, with open-lab = true in section [cluster] of cluster-lab.toml on every card";
 
 impl Network {
     /// Looks at the links, makes what is missing, and follows what has changed.
@@ -53,6 +57,7 @@ impl Network {
             self.work().await;
             self.port = None;
             self.web = None;
+            self.channels.clear();
         }
         if let Some(interface) = interface {
             self.open(interface).await;
@@ -60,6 +65,9 @@ impl Network {
     }
 
     async fn usable_interface(&mut self) -> anyhow::Result<Plan> {
+        if self.options.members.is_none() {
+            return Ok(Plan::Wait(NO_SECRET.to_owned()));
+        }
         let Settings { interface, vlan, .. } = &self.options.settings;
         let mut plan = Plan::Wait("the cluster's interface".to_owned());
         for _ in 0..STEPS_MAX {
@@ -125,6 +133,8 @@ impl Network {
         if self.web.as_ref().is_some_and(|web| Some(web.ip()) != served) {
             self.web = None;
         }
+        let own = [self.node_address(), self.master_address()];
+        self.channels.retain(|channel| own.contains(&Some(channel.ip())));
         let Settings { vlan, subnet, .. } = self.options.settings;
         let wanted = link::wanted_addresses(subnet, self.node_address(), self.master_address());
         let set = async {
@@ -156,11 +166,29 @@ impl Network {
             };
             self.warnings.set("web", wrong.map(line).into_iter().collect());
         }
+        if let (Some(members), false) = (&self.options.members, failed) {
+            let mut wrong = Vec::new();
+            for ip in own.into_iter().flatten() {
+                if self.channels.iter().any(|channel| channel.ip() == ip) {
+                    continue;
+                }
+                let address = SocketAddrV4::new(ip, members::PORT);
+                let routes = self.options.member_routes.clone();
+                match members.serve(&interface.name, address, routes) {
+                    Ok(channel) => self.channels.push(channel),
+                    Err(error) => wrong.push(format!(
+                        "other members cannot ask this node: {error:#}; is the port in use?"
+                    )),
+                }
+            }
+            self.warnings.set("members", wrong);
+        }
     }
 
     /// Removes what was made: address and VLAN link. No DHCP release: the same address is asked for at the next start.
     pub(super) async fn take_down(&mut self) {
         self.web = None;
+        self.channels.clear();
         self.follower = None;
         self.services = None;
         self.search = None;

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use boot_config::{Network as Settings, Vlan};
 
-use super::{HTTP, Job, Network};
+use super::{Job, Network};
+use crate::members;
 use crate::network::dhcp::lease_table::{Client as LeaseClient, ClientKey, Lease, LeaseTable};
 use crate::network::dhcp::server::{Audience, Server};
 use crate::network::discovery::Discovery;
@@ -66,6 +67,7 @@ impl Network {
         }
         if matches!(role, Role::Starting | Role::Master) {
             self.follower = None;
+            self.warnings.set("trust", Vec::new());
         }
         self.set_addresses().await;
         match role {
@@ -86,10 +88,11 @@ impl Network {
     pub(super) fn follow(&mut self) {
         let Some(port) = &self.port else { return };
         if self.role.role() == Role::Node && self.follower.is_none() && port.client.address().is_some() {
-            let master = SocketAddrV4::new(self.options.settings.master_address, HTTP);
+            let master = SocketAddrV4::new(self.options.settings.master_address, members::PORT);
             let interface = port.interface.name.clone();
             let jitter = Jitter::new(self.jitter.number());
-            self.follower = Some(Follower::start(master, interface, jitter));
+            let members = self.options.members.clone();
+            self.follower = members.map(|members| Follower::start(members, master, interface, jitter));
         }
     }
 

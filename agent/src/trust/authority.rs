@@ -1,0 +1,99 @@
+//! The certificate authority that every member derives, and the certificate that it issues itself with it.
+
+use anyhow::Context;
+use boot_config::Hostname;
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose, PKCS_ED25519, SanType, date_time_ymd,
+};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use zeroize::{Zeroize, Zeroizing};
+
+use super::tls::MEMBER_NAME;
+
+/// `PrivateKeyInfo` of an Ed25519 key up to its seed (RFC 8410 section 7).
+const PKCS8_HEAD: [u8; 16] = [
+    0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
+];
+
+/// The authority's certificate, and a new one for this node with its key.
+type Issued = (
+    CertificateDer<'static>,
+    CertificateDer<'static>,
+    PrivateKeyDer<'static>,
+);
+
+/// Issues a certificate with the authority of this seed.
+///
+/// # Errors
+/// When the kernel gives no random numbers.
+pub(super) fn issue(seed: &[u8; 32], hostname: &str) -> anyhow::Result<Issued> {
+    let mut pkcs8 = Zeroizing::new([0; PKCS8_HEAD.len() + 32]);
+    pkcs8[..PKCS8_HEAD.len()].copy_from_slice(&PKCS8_HEAD);
+    pkcs8[PKCS8_HEAD.len()..].copy_from_slice(seed);
+    let pkcs8 = PrivatePkcs8KeyDer::from(&pkcs8[..]);
+    let mut authority_key =
+        KeyPair::from_pkcs8_der_and_sign_algo(&pkcs8, &PKCS_ED25519).context("deriving the authority")?;
+    let authority_params = authority();
+    let authority = authority_params.self_signed(&authority_key)?;
+
+    let key = KeyPair::generate_for(&PKCS_ED25519).context("making this node's key")?;
+    let issuer = Issuer::from_params(&authority_params, &authority_key);
+    let certificate = member(hostname)?.signed_by(&key, &issuer)?;
+    authority_key.zeroize();
+    let key = PrivatePkcs8KeyDer::from(key.serialize_der());
+    Ok((authority.der().clone(), certificate.der().clone(), key.into()))
+}
+
+fn authority() -> CertificateParams {
+    let mut params = params("Cluster Lab");
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    params
+}
+
+fn member(hostname: &str) -> anyhow::Result<CertificateParams> {
+    let mut names = vec![SanType::DnsName(MEMBER_NAME.try_into()?)];
+    // A name that no certificate can hold is nobody's concern: members are not told apart by it.
+    let hostname = hostname.parse::<Hostname>();
+    if let Ok(hostname) = &hostname {
+        names.push(SanType::DnsName(hostname.as_str().try_into()?));
+    }
+    let common = hostname.as_ref().map_or(MEMBER_NAME, Hostname::as_str);
+    let mut params = params(common);
+    params.subject_alt_names = names;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![
+        ExtendedKeyUsagePurpose::ServerAuth,
+        ExtendedKeyUsagePurpose::ClientAuth,
+    ];
+    Ok(params)
+}
+
+/// Valid always: a Pi has no clock that runs while it is off, and RFC 5280 section 4.1.2.5 has this year for "no end".
+fn params(common_name: &str) -> CertificateParams {
+    let mut name = DistinguishedName::new();
+    name.push(DnType::CommonName, common_name);
+    let mut params = CertificateParams::default();
+    params.not_before = date_time_ymd(1970, 1, 1);
+    params.not_after = date_time_ymd(9999, 12, 31);
+    params.distinguished_name = name;
+    params
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_authority_is_the_secrets_and_the_certificate_the_nodes() {
+        let (first, certificate, _) = issue(&[1; 32], "cl-node-1").unwrap();
+        let (second, other, _) = issue(&[1; 32], "cl-node-1").unwrap();
+        assert_eq!(first, second, "every member derives the same");
+        assert_ne!(certificate, other, "each has a key of its own");
+        assert_ne!(first, issue(&[2; 32], "cl-node-1").unwrap().0);
+        for name in ["", "a b", "\u{0}", "localhost"] {
+            issue(&[1; 32], name).unwrap();
+        }
+    }
+}
