@@ -3,6 +3,7 @@
 //! FAT12, FAT16 and FAT32 at any offset. Folders are left alone and never made (fatfs 0.3.6 writes bad `.` and `..`
 //! entries). Nothing is synced to the disk: after [`BootPartition::close`] the caller syncs what it handed in.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use fatfs::{Dir, File, FileSystem, FsOptions, ReadWriteSeek};
@@ -124,6 +125,16 @@ impl<D: Read + Write + Seek> BootPartition<D> {
         Ok(Some(bytes))
     }
 
+    /// All files, also those in folders, by their path (`overlays/vc4.dtbo`).
+    ///
+    /// # Errors
+    /// When one cannot be read, or when folders are nested so deep that they must be damaged.
+    pub fn read_all(&self) -> Result<BTreeMap<String, Vec<u8>>, FatError> {
+        let mut files = BTreeMap::new();
+        collect(&self.root(), "", 0, &mut files)?;
+        Ok(files)
+    }
+
     /// Makes a file, or replaces all of one, with `at` as its time of change (and of creation, if it is new).
     ///
     /// FAT has no atomic replacement. Room is looked for first, so that a full partition keeps the old file; a disk
@@ -216,6 +227,38 @@ impl<D: Read + Write + Seek> BootPartition<D> {
             free: free * cluster,
         })
     }
+}
+
+/// Deeper than any boot partition; a damaged folder may be its own parent.
+const MAX_DEPTH: usize = 8;
+
+fn collect<D: ReadWriteSeek>(
+    folder: &Dir<'_, D>,
+    path: &str,
+    depth: usize,
+    files: &mut BTreeMap<String, Vec<u8>>,
+) -> Result<(), FatError> {
+    if depth > MAX_DEPTH {
+        let error = io::Error::other("folders are nested too deep");
+        return Err(failed("reading", path, error));
+    }
+    for entry in folder.iter().take(MAX_ENTRIES) {
+        let entry = entry.map_err(|error| failed("reading", path, error))?;
+        let name = entry.file_name();
+        if name == "." || name == ".." {
+            continue;
+        }
+        let inner = format!("{path}{name}");
+        if entry.is_dir() {
+            collect(&entry.to_dir(), &format!("{inner}/"), depth + 1, files)?;
+        } else {
+            let mut bytes = Vec::new();
+            let read = entry.to_file().read_to_end(&mut bytes);
+            read.map_err(|error| failed("reading", &inner, error))?;
+            files.insert(inner, bytes);
+        }
+    }
+    Ok(())
 }
 
 /// What a long file name of FAT may be (Microsoft's FAT specification, section 7).

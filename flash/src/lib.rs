@@ -6,9 +6,11 @@
 
 pub mod card;
 pub mod cli;
+mod compare;
 pub mod device;
 mod hash;
 mod ioctl;
+mod job;
 pub mod peek;
 pub mod progress;
 pub mod settings;

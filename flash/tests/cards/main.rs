@@ -6,4 +6,5 @@ mod image;
 mod refusals;
 mod system;
 mod tools;
+mod verify;
 mod writes;

@@ -1,0 +1,122 @@
+//! One card's image and settings, checked before and done after the user has been asked.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::SystemTime;
+
+use anyhow::{Context, Result, bail};
+use disk_image::fat::BootPartition;
+use disk_image::mbr::{Mbr, Partition};
+use disk_image::source::Source;
+
+use crate::card::{Card, OpenCard};
+use crate::peek::Peek;
+use crate::progress::Progress;
+use crate::settings::{self, Edits, Wanted};
+use crate::size;
+use crate::verify;
+use crate::write::{Extent, Watch, clear_head, finish, write_body};
+
+/// The partition table and what boot loaders put behind it.
+const HEAD: u64 = 1024 * 1024;
+
+/// What is to be done, checked.
+pub(crate) struct Job {
+    image: PathBuf,
+    table: Mbr,
+    /// Length of the image, if known before it is unpacked.
+    length: Option<u64>,
+    boot: Option<Partition>,
+    edits: Edits,
+}
+
+impl Job {
+    /// Opens the image and tries the settings on a copy of its boot partition in memory.
+    pub(crate) fn check(image: &Path, wanted: &Wanted) -> Result<Self> {
+        let name = image.display();
+        let source = Source::open(image)?;
+        let length = source.length();
+        let table = Mbr::parse(source.first_sector(), length).with_context(|| format!("{name}"))?;
+        let boot = table.boot_partition().copied();
+        let edits = match (wanted.is_empty(), &boot) {
+            (true, _) => Edits::new(),
+            (false, None) => bail!("{name} has no FAT boot partition to write the settings to"),
+            (false, Some(boot)) => {
+                let mut disk = Peek::new(source);
+                let partition = BootPartition::open(&mut disk, boot)?;
+                let edits = wanted.plan(|name| Ok(partition.read(name)?))?;
+                partition.close()?;
+                settings::apply(&mut disk, boot, &edits, SystemTime::now().into())?;
+                edits
+            }
+        };
+        Ok(Self {
+            image: image.to_owned(),
+            table,
+            length,
+            boot,
+            edits,
+        })
+    }
+
+    pub(crate) fn check_fits(&self, card: &Card) -> Result<()> {
+        let needed = self.length.unwrap_or(self.table.end());
+        match card.size() {
+            Some(size) if size < needed => bail!(
+                "the image needs {} ({needed} bytes) and {} holds {size} bytes: use a larger card",
+                size::display(needed),
+                card.describe()
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes and proves the card; gives the length of the image.
+    pub(crate) fn write(
+        &self,
+        card: &mut OpenCard,
+        size: Option<u64>,
+        interrupted: &Arc<AtomicBool>,
+    ) -> Result<u64> {
+        let first = self
+            .table
+            .partitions
+            .iter()
+            .map(|partition| partition.start)
+            .min();
+        let head = usize::try_from(first.map_or(HEAD, |first| first.min(HEAD)))?;
+        let extent = Extent {
+            card: size,
+            head,
+            blank: card.is_blank(),
+        };
+        clear_head(card, head)?;
+        let mut source = Source::open(&self.image)?;
+        let writing = Progress::new("writing", self.length, Arc::clone(interrupted));
+        let written = write_body(&mut source, card, extent, &writing)?;
+        drop(writing);
+        if written.length < self.table.end() {
+            bail!("the image ends before its last partition: it is damaged; download it again");
+        }
+        if size.is_none() {
+            card.settle(written.length)?;
+        }
+        card.sync_and_forget()?;
+        let reading = Progress::new("verifying", Some(written.length), Arc::clone(interrupted));
+        verify::body(card, &written, &reading)?;
+        if let Some(boot) = self.boot.filter(|_| !self.edits.is_empty()) {
+            settings::apply(&mut *card, &boot, &self.edits, SystemTime::now().into())?;
+            card.sync_and_forget()?;
+            settings::verify(&mut *card, &boot, &self.edits)?;
+        }
+        if reading.interrupted() {
+            bail!("interrupted");
+        }
+        drop(reading);
+        finish(card, &written.head)?;
+        card.sync_and_forget()?;
+        verify::head(card, &written.head)?;
+        Ok(written.length)
+    }
+}
