@@ -11,10 +11,13 @@ use axum::routing::get;
 use tokio::net::UnixListener;
 use tokio::sync::watch;
 
+use crate::engine::swarm::Invitation;
 use crate::status::Status;
 
 /// Where a member gives its status.
 pub const MEMBER_STATUS: &str = "/members/v1/status";
+/// Where a member gives its invitation to the swarm: null unless it is a manager.
+pub const MEMBER_SWARM: &str = "/members/v1/swarm";
 
 /// The API's routes.
 pub fn router(status: watch::Receiver<Arc<Status>>) -> Router {
@@ -24,10 +27,23 @@ pub fn router(status: watch::Receiver<Arc<Status>>) -> Router {
 }
 
 /// The routes that only members reach.
-pub fn member_router(status: watch::Receiver<Arc<Status>>) -> Router {
-    Router::new()
+pub fn member_router(
+    status: watch::Receiver<Arc<Status>>,
+    invitation: watch::Receiver<Option<Invitation>>,
+) -> Router {
+    let status = Router::new()
         .route(MEMBER_STATUS, get(give_status))
-        .with_state(status)
+        .with_state(status);
+    let swarm = Router::new()
+        .route(MEMBER_SWARM, get(give_invitation))
+        .with_state(invitation);
+    status.merge(swarm)
+}
+
+async fn give_invitation(
+    State(invitation): State<watch::Receiver<Option<Invitation>>>,
+) -> Json<Option<Invitation>> {
+    Json(invitation.borrow().clone())
 }
 
 async fn give_status(State(status): State<watch::Receiver<Arc<Status>>>) -> Json<Status> {

@@ -13,6 +13,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::api;
+use crate::engine;
+use crate::engine::control_plane::ControlPlane;
+use crate::engine::plan::Planner;
+use crate::engine::run::{EngineStatus, Place};
 use crate::members::Members;
 use crate::network::role::Role as NetworkRole;
 use crate::network::run::{Network, Options as NetworkOptions};
@@ -38,6 +42,8 @@ pub struct Options {
     pub state: PathBuf,
     /// The API's Unix socket.
     pub socket: PathBuf,
+    /// Docker Engine's Unix socket.
+    pub docker_socket: PathBuf,
     /// `/proc`
     pub proc: PathBuf,
     /// `/sys/class/net`
@@ -66,9 +72,23 @@ pub async fn run(mut options: Options) -> anyhow::Result<()> {
     let server = tokio::spawn(async move { axum::serve(listener, router).await });
 
     let hostname = board.status.hostname.clone();
+    let members = trust.map(|trust| Members::new(trust, &hostname));
+    let (place_sender, place) = watch::channel(Place::default());
+    let (engine_sender, mut engine) = watch::channel(EngineStatus::default());
+    let (invitation_sender, invitation) = watch::channel(None);
+    let engine_loop = engine::run::Run {
+        socket: options.docker_socket.clone(),
+        place,
+        status: engine_sender,
+        invitation: invitation_sender,
+        members: members.clone(),
+        master: options.settings.network.master_address,
+    };
+    let engine_task = tokio::spawn(engine_loop.run(planner(&options.settings)));
+
     let network = NetworkOptions {
-        members: trust.map(|trust| Members::new(trust, &hostname)),
-        member_routes: api::member_router(status.clone()),
+        members,
+        member_routes: api::member_router(status.clone(), invitation),
         ..network_options(&options, &hostname)
     };
     let network = Network::new(network, status, view_sender)?;
@@ -88,7 +108,15 @@ pub async fn run(mut options: Options) -> anyhow::Result<()> {
             () = &mut network => break,
             changed = view.changed() => {
                 if changed.is_ok() {
-                    board.show(&view.borrow_and_update(), &clock);
+                    let view = view.borrow_and_update();
+                    board.show(&view, &clock);
+                    let place = place_of(&view);
+                    place_sender.send_if_modified(|old| std::mem::replace(old, place.clone()) != place);
+                }
+            }
+            changed = engine.changed() => {
+                if changed.is_ok() {
+                    board.status.engine = engine.borrow_and_update().clone();
                 }
             }
             _ = refresh.tick() => board.refresh(&options),
@@ -102,9 +130,32 @@ pub async fn run(mut options: Options) -> anyhow::Result<()> {
         });
     }
     server.abort();
+    engine_task.abort();
     // Left behind, it would say "connection refused" instead of "not there" to `cluster-lab status`.
     let _ = std::fs::remove_file(&options.socket);
     Ok(())
+}
+
+fn planner(settings: &Settings) -> Planner {
+    let timing = engine::plan::Timing {
+        rebuild_after: settings.swarm.rebuild_after.get(),
+        ..engine::plan::Timing::default()
+    };
+    Planner::new(timing, ControlPlane::default())
+}
+
+/// What the engine must know of the cluster network.
+fn place_of(view: &View) -> Place {
+    let role = match view.role {
+        NetworkRole::Master => view.node_address.map(|own| (own, true)),
+        NetworkRole::Node => view.node_address.map(|own| (own, false)),
+        NetworkRole::Starting | NetworkRole::Listening | NetworkRole::Claiming => None,
+    };
+    Place {
+        role,
+        master: view.master_node,
+        interface: view.interface.as_ref().map(|(name, _)| name.clone()),
+    }
 }
 
 fn network_options(options: &Options, hostname: &str) -> NetworkOptions {
@@ -149,6 +200,7 @@ impl Board {
             mac: None,
             master: None,
             peers: Vec::new(),
+            engine: EngineStatus::default(),
             waiting_for: None,
             warnings: warnings.clone(),
             trust: match trust {
@@ -183,6 +235,7 @@ impl Board {
             address,
             node_address,
             master_name,
+            master_node: _,
             peers,
             waiting,
             warnings,

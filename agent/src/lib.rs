@@ -5,6 +5,7 @@ pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod durable;
+pub mod engine;
 pub mod first_boot;
 pub mod http_client;
 pub mod http_server;

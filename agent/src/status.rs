@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use boot_config::Hostname;
 use serde::{Deserialize, Serialize};
 
+use crate::engine::run::EngineStatus;
 use crate::network::mac::Mac;
 
 /// The status of one node, as `cluster-lab status --json` and `GET /api/v1/status` give it. What is absent is null.
@@ -35,6 +36,8 @@ pub struct Status {
     pub master: Option<Master>,
     /// The other nodes, without this one and without the master.
     pub peers: Vec<Peer>,
+    /// Docker Engine and the node's part in the swarm.
+    pub engine: EngineStatus,
     /// What the node waits for, if for anything.
     pub waiting_for: Option<String>,
     /// What is wrong without keeping the node from working.
@@ -168,6 +171,7 @@ impl std::fmt::Display for Status {
             );
             line(if i == 0 { "nodes" } else { "" }, &value)?;
         }
+        line("docker", &self.engine.to_string())?;
         let done = if self.first_boot.done { "done" } else { "not done" };
         line("first boot", done)?;
         for warning in &self.warnings {
@@ -180,6 +184,7 @@ impl std::fmt::Display for Status {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::engine::run::SwarmPart;
 
     pub(crate) fn example() -> Status {
         Status {
@@ -202,6 +207,11 @@ pub(crate) mod tests {
                 address: Ipv4Addr::new(192, 168, 200, 21),
                 mac: Mac::from([2, 0, 0, 0, 0, 3]),
             }],
+            engine: EngineStatus {
+                docker: Some("20.10.24".to_owned()),
+                swarm: SwarmPart::Worker,
+                waiting_for: None,
+            },
             waiting_for: None,
             warnings: vec!["port 80 is taken".to_owned()],
             trust: "open-lab".to_owned(),
@@ -229,6 +239,7 @@ pub(crate) mod tests {
             "node-address": "192.168.200.20", "prefix-length": 24, "mac": "02:00:00:00:00:02",
             "master": {"hostname": "cl-node-1", "address": "192.168.200.1"},
             "peers": [{"hostname": null, "address": "192.168.200.21", "mac": "02:00:00:00:00:03"}],
+            "engine": {"docker": "20.10.24", "swarm": "worker", "waiting-for": null},
             "waiting-for": null, "warnings": ["port 80 is taken"], "trust": "open-lab",
             "first-boot": {"done": true, "steps": [{"name": "hostname", "done-at": 1_700_000_000}]},
             "timing": {"agent-started": 12.5, "interface-ready": 13.25, "role-taken": null},
@@ -247,6 +258,7 @@ interface    eth0.200 (VLAN 200)
 address      192.168.200.20/24
 master       192.168.200.1 cl-node-1
 nodes        192.168.200.21  02:00:00:00:00:03 -
+docker       20.10.24, swarm worker
 first boot   done
 warning      port 80 is taken
 version      0.1.0

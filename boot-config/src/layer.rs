@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
-use crate::{Hostname, InterfacePattern, Pool, User, Vlan};
+use crate::{Hostname, InterfacePattern, Pool, RebuildAfter, User, Vlan};
 
 /// The version of the file format that this library reads and writes.
 pub const FORMAT_VERSION: u32 = 1;
@@ -30,6 +30,9 @@ pub struct Layer {
     /// The cluster network.
     #[serde(default, skip_serializing_if = "is_default")]
     pub network: NetworkLayer,
+    /// Docker's swarm mode.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub swarm: SwarmLayer,
     /// The account to make at first boot.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<User>,
@@ -66,6 +69,15 @@ pub struct NetworkLayer {
     /// The addresses that the master leases.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pool: Option<Pool>,
+}
+
+/// `[swarm]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct SwarmLayer {
+    /// How long a lost manager is waited for where no majority of others can be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rebuild_after: Option<RebuildAfter>,
 }
 
 impl TryFrom<i64> for FormatVersion {

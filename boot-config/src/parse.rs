@@ -58,7 +58,7 @@ mod tests {
 
     const FULL: &str = "version = 1\nhostname = \"cl-node-1\"\n\n[cluster]\nname = \"lab\"\nopen-lab = true\n\n[network]\n\
         interface = \"en*\"\nvlan = 201\nsubnet = \"10.1.0.0/16\"\nmaster-address = \"10.1.0.1\"\n\
-        pool = \"10.1.0.2-10.1.1.0\"\n\n[user]\nname = \"pi\"\npassword-hash = \"$6$salt$hash\"\n\
+        pool = \"10.1.0.2-10.1.1.0\"\n\n[swarm]\nrebuild-after = 60\n\n[user]\nname = \"pi\"\npassword-hash = \"$6$salt$hash\"\n\
         ssh-authorized-keys = [\"ssh-ed25519 AAAA me\"]\n";
 
     #[test]
@@ -105,6 +105,10 @@ mod tests {
             (
                 "version = 1\n[network]\npool = \"1-2\"\n",
                 "f line 3 (pool): '1-2' is not an address pool: FIRST-LAST",
+            ),
+            (
+                "version = 1\n[swarm]\nrebuild-after = 1\n",
+                "f line 3 (rebuild-after): 1 is not a wait in seconds: a number from 5 to 86400",
             ),
             ("\0\u{1}", "f line 1: "),
         ] {

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 
-use crate::{Hostname, InterfacePattern, Layer, Pool, User, Vlan, VlanId};
+use crate::{Hostname, InterfacePattern, Layer, Pool, RebuildAfter, User, Vlan, VlanId};
 
 /// Complete settings. Precedence, lowest first: the defaults here, /etc, boot partition, kernel command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct Settings {
     pub cluster: Cluster,
     /// The cluster network.
     pub network: Network,
+    /// Docker's swarm mode.
+    pub swarm: Swarm,
     /// The account to make at first boot.
     pub user: Option<User>,
 }
@@ -26,6 +28,13 @@ pub struct Cluster {
     pub name: Hostname,
     /// Whether a card without a cluster secret may take part, with whoever else has none.
     pub open_lab: bool,
+}
+
+/// Docker's swarm mode.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Swarm {
+    /// How long a lost manager is waited for where no majority of others can be.
+    pub rebuild_after: RebuildAfter,
 }
 
 /// The cluster network.
@@ -94,6 +103,7 @@ impl Default for Settings {
                 master_address: net(1),
                 pool: Pool::new(net(20), net(249)).expect("in order"),
             },
+            swarm: Swarm::default(),
             user: None,
         }
     }
@@ -119,6 +129,7 @@ impl Settings {
             hostname,
             cluster,
             network,
+            swarm,
             user,
         } = layer.clone();
         self.hostname = hostname.or(self.hostname.take());
@@ -129,6 +140,10 @@ impl Settings {
         }
         if let Some(open_lab) = open_lab {
             self.cluster.open_lab = open_lab;
+        }
+        let crate::SwarmLayer { rebuild_after } = swarm;
+        if let Some(wait) = rebuild_after {
+            self.swarm.rebuild_after = wait;
         }
         let crate::NetworkLayer {
             interface,

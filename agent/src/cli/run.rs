@@ -27,6 +27,9 @@ pub struct Args {
     /// Serve the API on this Unix socket
     #[arg(long, value_name = "PATH", hide = true)]
     socket: Option<PathBuf>,
+    /// Where Docker Engine listens
+    #[arg(long, value_name = "PATH", hide = true)]
+    docker_socket: Option<PathBuf>,
 }
 
 /// Runs the daemon until it is told to end.
@@ -64,6 +67,9 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         secret,
         state,
         socket: args.socket.unwrap_or_else(|| paths.agent_socket()),
+        docker_socket: args
+            .docker_socket
+            .unwrap_or_else(|| paths.at("/var/run/docker.sock")),
         proc: "/proc".into(),
         class_net: "/sys/class/net".into(),
         os_release: paths.at("/etc/os-release"),

@@ -394,6 +394,7 @@ impl Network {
             node_address: self.node_address(),
             address: self.master_address().or_else(|| self.node_address()),
             master_name: news.and_then(|news| news.master.clone()),
+            master_node: news.and_then(|news| Some(news.master_node.as_ref()?.address)),
             peers,
             waiting: self.waiting.clone(),
             warnings: self.warnings.lines(),

@@ -22,6 +22,8 @@ pub struct View {
     pub node_address: Option<Ipv4Addr>,
     /// The master's name, told by itself.
     pub master_name: Option<Hostname>,
+    /// The master's own address, told by itself.
+    pub master_node: Option<Ipv4Addr>,
     /// The other nodes.
     pub peers: Vec<Peer>,
     /// What it waits for.
@@ -38,6 +40,7 @@ impl Default for View {
             address: None,
             node_address: None,
             master_name: None,
+            master_node: None,
             peers: Vec::new(),
             waiting: None,
             warnings: Vec::new(),

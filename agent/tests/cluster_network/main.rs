@@ -4,8 +4,10 @@
 #![expect(clippy::expect_used, reason = "a test, all of it")]
 
 mod clients;
+mod docker;
 mod faults;
 mod roles;
+mod swarm;
 mod switch;
 mod trust;
 

@@ -161,7 +161,8 @@ impl Switch {
 impl Machine {
     fn set_open_lab(&self, open_lab: bool) {
         let config = format!(
-            "version = 1\n[cluster]\nopen-lab = {open_lab}\n[network]\ninterface = \"cl0\"\nvlan = \"off\"\n"
+            "version = 1\n[cluster]\nopen-lab = {open_lab}\n[network]\ninterface = \"cl0\"\nvlan = \"off\"\n\
+             [swarm]\nrebuild-after = 5\n"
         );
         std::fs::write(self.file("cluster.toml"), config).expect("a file");
     }
@@ -243,6 +244,11 @@ impl Machine {
         self.folder.join(name)
     }
 
+    /// The machine's network, as `nsenter` takes it.
+    pub(crate) fn network(&self) -> PathBuf {
+        Path::new("/run/netns").join(&self.namespace.0)
+    }
+
     /// A command that runs in this machine and dies with the test.
     pub(crate) fn inside(&self, program: impl AsRef<Path>) -> Command {
         let mut command = Command::new("ip");
@@ -276,6 +282,8 @@ impl Machine {
             .arg(self.file("state"))
             .arg("--socket")
             .arg(self.file("socket"));
+        // Never this machine's own Docker.
+        command.arg("--docker-socket").arg(self.file("docker.sock"));
         command.env("RUST_LOG", "cluster_lab=debug").stderr(log);
         self.agent = Some(command.spawn().expect("the agent starts"));
     }
@@ -303,8 +311,7 @@ impl Machine {
 
     /// Runs a function whose threads and sockets are in this machine.
     pub(crate) fn run_inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
-        let namespace =
-            std::fs::File::open(Path::new("/run/netns").join(&self.namespace.0)).expect("a namespace");
+        let namespace = std::fs::File::open(self.network()).expect("a namespace");
         let enter = || {
             nix::sched::setns(namespace, nix::sched::CloneFlags::CLONE_NEWNET)
                 .expect("entering the namespace");

@@ -21,7 +21,9 @@ fn a_cluster_forms_restarts_and_takes_in_new_nodes() {
         scenario::two_nodes_powered_on_at_once(&mut bed)?;
         scenario::the_wire(&bed)?;
         scenario::two_cards_of_one_image(&bed)?;
+        scenario::one_swarm(&bed)?;
         scenario::restart_of_everything(&mut bed)?;
+        scenario::one_swarm(&bed)?;
         scenario::power_cuts_and_an_unreadable_card(&mut bed)
     });
 }

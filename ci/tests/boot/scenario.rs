@@ -113,6 +113,29 @@ fn own_address(bed: &Bed, name: &str) -> Result<Ipv4Addr> {
     )
 }
 
+/// Docker's swarm has both nodes: made by the agents, and there again after a restart.
+pub(crate) fn one_swarm(bed: &Bed) -> Result<()> {
+    let statuses = both(|name| bed.lab.status(name))?;
+    let master = statuses.iter().find(|status| status.role == "master");
+    let master = &master.context("no master")?.hostname;
+    let expected = format!("{FIRST} Ready\n{SECOND} Ready");
+    let statement = "both are nodes of one Docker swarm, ready for tasks";
+    let ask = "docker node ls --format '{{.Hostname}} {{.Status}}' | sort";
+    let listed = bed.until(statement, PATIENCE, |lab| {
+        // Docker starts last of all on a new card.
+        let output = lab.run(master, ask)?;
+        Ok(Some(output.stdout.trim().to_owned()).filter(|list| *list == expected))
+    })?;
+    bed.report.check(statement, listed == expected, &listed)?;
+    let address = both(|name| says(&bed.lab, name, "docker info --format '{{.Swarm.NodeAddr}}'"))?;
+    let own = both(|name| own_address(bed, name))?.map(|address| address.to_string());
+    bed.report.check(
+        "each is known there by its own address",
+        address == own,
+        (&address, &own),
+    )
+}
+
 /// What is on the wire: the cluster's network tagged, the uplink's untagged, and nothing of one in the other.
 pub(crate) fn the_wire(bed: &Bed) -> Result<()> {
     for port in [FIRST, SECOND, UPLINK] {

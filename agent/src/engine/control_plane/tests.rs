@@ -1,0 +1,168 @@
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::engine::swarm::Raft;
+
+fn address(last: u8) -> Ipv4Addr {
+    Ipv4Addr::new(192, 168, 200, last)
+}
+
+fn at(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// `w`: worker, `m`: manager, `L`: leader; behind it `-` when it is gone. Number n has the address .n and the name n<n>.
+fn nodes(text: &str) -> Vec<Node> {
+    let raft = |kind: char, here: bool| match kind {
+        'w' => None,
+        _ => Some(Raft {
+            reachable: here,
+            leader: kind == 'L',
+        }),
+    };
+    let words = text.split_whitespace().zip(1..);
+    words
+        .map(|(word, number): (&str, u8)| {
+            let here = !word.ends_with('-');
+            let kind = word.chars().next().unwrap();
+            Node {
+                id: format!("{number}"),
+                hostname: format!("n{number}"),
+                address: Some(address(number)),
+                ready: here,
+                manager: raft(kind, here),
+                role_label: Some(if number == 1 { "master" } else { "node" }.to_owned()),
+            }
+        })
+        .collect()
+}
+
+fn promote(id: &str) -> Option<Action> {
+    Some(Action::Promote(id.to_owned()))
+}
+
+fn demote(id: &str) -> Option<Action> {
+    Some(Action::Demote(id.to_owned()))
+}
+
+#[test]
+fn the_number_of_managers_follows_the_number_of_nodes() {
+    // The master is number 1; what is done at once, and what when who is gone has been gone for long.
+    for (swarm, at_once, later) in [
+        ("L", None, None),
+        ("L w", None, None),
+        ("L w w", promote("2"), promote("2")),
+        ("L m w", promote("3"), promote("3")),
+        ("L m m w w w", None, None),
+        ("L m m w w w w", promote("4"), promote("4")),
+        ("L m m m m w w w w", None, None),
+        // One gone for a reboot is waited for, then replaced, then demoted.
+        ("L m m- w", None, promote("4")),
+        ("L m m- m", demote("2"), demote("3")),
+        // Nobody is left to replace it, and with two nodes one manager is as good as two.
+        ("L m m-", None, demote("3")),
+        ("L m w-", None, demote("2")),
+        // The leader may be another than the master for a while; the master is a manager first.
+        ("w L", promote("1"), promote("1")),
+        ("m L", demote("2"), demote("2")),
+        // Without a majority of the rest nobody is demoted.
+        ("L m- m-", None, None),
+    ] {
+        let nodes = nodes(swarm);
+        let mut plane = ControlPlane::default();
+        let master = Some(address(1));
+        assert_eq!(plane.next(at(0), &nodes, master), at_once, "{swarm} at once");
+        assert_eq!(plane.next(at(1000), &nodes, master), later, "{swarm} later");
+    }
+}
+
+#[test]
+fn a_card_flashed_anew_takes_the_place_of_its_old_self() {
+    let mut swarm = nodes("L w- w");
+    swarm[2].hostname = "n2".to_owned();
+    let next = |swarm: &[Node]| ControlPlane::default().next(at(0), swarm, Some(address(1)));
+    assert_eq!(next(&swarm), Some(Action::Remove("2".to_owned())));
+    let mut managers = nodes("L m- w m");
+    managers[2].hostname = "n2".to_owned();
+    assert_eq!(
+        next(&managers),
+        demote("2"),
+        "a manager is demoted before it is removed"
+    );
+    // Two that are both there under one name are two nodes.
+    let mut both = nodes("L w");
+    both[1].hostname = "n1".to_owned();
+    assert_eq!(next(&both), None);
+}
+
+#[test]
+fn labels_follow_the_master() {
+    let swarm = nodes("L w");
+    let mut plane = ControlPlane::default();
+    assert_eq!(plane.next(at(0), &swarm, None), None);
+    assert_eq!(plane.next(at(0), &swarm, Some(address(2))), promote("2"));
+    let mut fresh = nodes("L w");
+    fresh[1].role_label = None;
+    let label = Action::Label("2".to_owned(), "node");
+    assert_eq!(plane.next(at(0), &fresh, Some(address(1))), Some(label));
+}
+
+/// Does what was said, as the engine would.
+fn apply(nodes: &mut Vec<Node>, action: &Action) {
+    let find = |id: &String, nodes: &[Node]| nodes.iter().position(|node| node.id == *id).unwrap();
+    match action {
+        Action::Promote(id) => {
+            let at = find(id, nodes);
+            nodes[at].manager = Some(Raft {
+                reachable: nodes[at].ready,
+                leader: false,
+            });
+        }
+        Action::Demote(id) => {
+            let at = find(id, nodes);
+            nodes[at].manager = None;
+        }
+        Action::Remove(id) => {
+            let at = find(id, nodes);
+            nodes.remove(at);
+        }
+        Action::Label(id, role) => {
+            let at = find(id, nodes);
+            nodes[at].role_label = Some((*role).to_owned());
+        }
+        other => panic!("{other:?} is not the control plane's"),
+    }
+}
+
+proptest! {
+    /// Whatever is there: a few steps and it rests, no step loses the majority, the master stays a manager.
+    #[test]
+    fn every_control_plane_comes_to_rest_without_losing_its_majority(
+        kinds in prop::collection::vec((0..2_u8, prop::bool::ANY), 0..12),
+        seconds in prop::sample::select(vec![0_u64, 200, 2000]),
+    ) {
+        let words: Vec<_> = kinds
+            .iter()
+            .map(|(kind, here)| format!("{}{}", if *kind == 0 { 'w' } else { 'm' }, if *here { "" } else { "-" }))
+            .collect();
+        let mut swarm = nodes(&format!("L {}", words.join(" ")));
+        let majority = |swarm: &[Node]| {
+            let managers: Vec<_> = swarm.iter().filter_map(|node| node.manager).collect();
+            managers.iter().filter(|raft| raft.reachable).count() > managers.len() / 2
+        };
+        prop_assume!(majority(&swarm));
+        let mut plane = ControlPlane::default();
+        plane.next(at(0), &swarm, Some(address(1)));
+        let mut steps = 0;
+        while let Some(action) = plane.next(at(seconds), &swarm, Some(address(1))) {
+            apply(&mut swarm, &action);
+            prop_assert!(majority(&swarm), "{action:?} lost the majority: {swarm:?}");
+            prop_assert!(swarm[0].manager.is_some());
+            steps += 1;
+            prop_assert!(steps < 40, "no rest: {action:?} {swarm:?}");
+        }
+    }
+}

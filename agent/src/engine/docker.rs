@@ -1,0 +1,248 @@
+//! Docker Engine's API on its Unix socket: the only file that imports its client.
+
+use std::collections::HashMap;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+use bollard::models::{
+    LocalNodeState, Node as ApiNode, NodeSpec, NodeSpecAvailabilityEnum, NodeSpecRoleEnum, NodeState,
+    Reachability, SwarmInfo, SwarmInitRequest, SwarmJoinRequest, SwarmSpec, SwarmSpecCaConfig,
+    SwarmSpecOrchestration, SwarmSpecRaft,
+};
+use bollard::query_parameters::{
+    DeleteNodeOptions, LeaveSwarmOptions, ListNodesOptions, UpdateNodeOptionsBuilder,
+};
+use bollard::{ClientVersion, Docker};
+
+use super::plan::Action;
+use super::swarm::{Control, Invitation, MANAGER_PORT, Manager, Membership, Node, ROLE_LABEL, Raft, Swarm};
+
+/// The engine itself gives up a join after 20 s and goes on trying; a Pi's card may be slow.
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// What engines from 20.10 to the newest speak: Engine 29 answers no older one.
+const API_VERSION: ClientVersion = ClientVersion {
+    major_version: 1,
+    minor_version: 41,
+};
+/// Heartbeats of 1 s missed until an election. The engine's 10 make a failover of 10 to 20 s; 3 flap on a busy Pi.
+const ELECTION_TICK: i64 = 5;
+/// A swarm's cards may lie in a cupboard for long: with the engine's 90 days they would come back as strangers.
+const CERTIFICATE_EXPIRY: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+/// Finished tasks kept per slot; each is written to the cards of all managers.
+const TASK_HISTORY: i64 = 2;
+
+/// The engine of this node.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    socket: PathBuf,
+}
+
+/// What the engine says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Its version, such as `20.10.24`.
+    pub version: String,
+    /// Its part in a swarm.
+    pub swarm: Swarm,
+}
+
+impl Engine {
+    /// The engine that listens on this socket, which need not be there yet.
+    pub fn new(socket: PathBuf) -> Self {
+        Self { socket }
+    }
+
+    fn client(&self) -> anyhow::Result<Docker> {
+        let path: &Path = &self.socket;
+        let path = path
+            .to_str()
+            .context("the path of Docker's socket is not UTF-8")?;
+        Ok(Docker::connect_with_unix(path, TIMEOUT.as_secs(), &API_VERSION)?)
+    }
+
+    /// What the engine is in.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn report(&self) -> anyhow::Result<Report> {
+        let docker = self.client()?;
+        let info = docker.info().await.context("asking Docker for its state")?;
+        let swarm = match info.swarm {
+            Some(swarm) => self.swarm(&docker, swarm).await,
+            None => Swarm::Out,
+        };
+        Ok(Report {
+            version: info.server_version.unwrap_or_default(),
+            swarm,
+        })
+    }
+
+    async fn swarm(&self, docker: &Docker, info: SwarmInfo) -> Swarm {
+        match info.local_node_state {
+            Some(LocalNodeState::ACTIVE) => {}
+            Some(LocalNodeState::PENDING) => return Swarm::Joining,
+            Some(LocalNodeState::LOCKED) => return Swarm::Locked,
+            Some(LocalNodeState::ERROR) => return Swarm::Failed(info.error.unwrap_or_default()),
+            _ => return Swarm::Out,
+        }
+        let control = if info.control_available == Some(true) {
+            match manager(docker).await {
+                Ok(manager) => Control::Manager(manager),
+                Err(error) => {
+                    tracing::debug!("the swarm's managers: {error:#}");
+                    Control::NoQuorum
+                }
+            }
+        } else {
+            Control::Worker
+        };
+        Swarm::In(Membership {
+            node: info.node_id.unwrap_or_default(),
+            address: info.node_addr.and_then(|address| address.parse().ok()),
+            managers: info.remote_managers.map_or(0, |managers| managers.len()),
+            control,
+        })
+    }
+
+    /// Does one thing.
+    ///
+    /// # Errors
+    /// When the engine refuses or does not answer.
+    pub async fn apply(&self, action: &Action) -> anyhow::Result<()> {
+        let docker = self.client()?;
+        match action {
+            Action::Init(address) => init(&docker, *address, false).await.context("making the swarm"),
+            Action::InitFromState(address) => init(&docker, *address, true)
+                .await
+                .context("making the swarm anew from this manager's state"),
+            Action::Join(address, invitation) => join(&docker, *address, invitation)
+                .await
+                .with_context(|| format!("joining the swarm at {}", invitation.manager)),
+            Action::Leave => {
+                let options = LeaveSwarmOptions { force: true };
+                docker
+                    .leave_swarm(Some(options))
+                    .await
+                    .context("leaving the swarm")
+            }
+            Action::Promote(node) => {
+                let role = NodeSpecRoleEnum::MANAGER;
+                change(&docker, node, |spec| spec.role = Some(role)).await
+            }
+            Action::Demote(node) => {
+                let role = NodeSpecRoleEnum::WORKER;
+                change(&docker, node, |spec| spec.role = Some(role)).await
+            }
+            Action::Label(node, role) => {
+                let set = |spec: &mut NodeSpec| {
+                    let labels = spec.labels.get_or_insert_with(HashMap::new);
+                    labels.insert(ROLE_LABEL.to_owned(), (*role).to_owned());
+                };
+                change(&docker, node, set).await
+            }
+            Action::Remove(node) => docker
+                .delete_node(node, Some(DeleteNodeOptions { force: true }))
+                .await
+                .with_context(|| format!("removing the node {node} from the swarm")),
+        }
+    }
+}
+
+async fn init(docker: &Docker, address: Ipv4Addr, force_new_cluster: bool) -> anyhow::Result<()> {
+    let expiry = i64::try_from(CERTIFICATE_EXPIRY.as_nanos()).unwrap_or(i64::MAX);
+    let spec = SwarmSpec {
+        name: Some("default".to_owned()),
+        orchestration: Some(SwarmSpecOrchestration {
+            task_history_retention_limit: Some(TASK_HISTORY),
+        }),
+        raft: Some(SwarmSpecRaft {
+            election_tick: Some(ELECTION_TICK),
+            heartbeat_tick: Some(1),
+            ..SwarmSpecRaft::default()
+        }),
+        ca_config: Some(SwarmSpecCaConfig {
+            node_cert_expiry: Some(expiry),
+            ..SwarmSpecCaConfig::default()
+        }),
+        ..SwarmSpec::default()
+    };
+    let request = SwarmInitRequest {
+        listen_addr: Some(end_point(address)),
+        advertise_addr: Some(end_point(address)),
+        data_path_addr: Some(address.to_string()),
+        force_new_cluster: Some(force_new_cluster),
+        spec: Some(spec),
+        ..SwarmInitRequest::default()
+    };
+    docker.init_swarm(request).await?;
+    Ok(())
+}
+
+async fn join(docker: &Docker, address: Ipv4Addr, invitation: &Invitation) -> anyhow::Result<()> {
+    let request = SwarmJoinRequest {
+        listen_addr: Some(end_point(address)),
+        advertise_addr: Some(end_point(address)),
+        data_path_addr: Some(address.to_string()),
+        remote_addrs: Some(vec![end_point(invitation.manager)]),
+        join_token: Some(invitation.worker_token.clone()),
+    };
+    Ok(docker.join_swarm(request).await?)
+}
+
+fn end_point(address: Ipv4Addr) -> String {
+    format!("{address}:{MANAGER_PORT}")
+}
+
+async fn manager(docker: &Docker) -> anyhow::Result<Manager> {
+    let nodes = docker.list_nodes(None::<ListNodesOptions>).await?;
+    let swarm = docker.inspect_swarm().await?;
+    Ok(Manager {
+        worker_token: swarm
+            .join_tokens
+            .and_then(|tokens| tokens.worker)
+            .unwrap_or_default(),
+        nodes: nodes.into_iter().filter_map(node).collect(),
+    })
+}
+
+fn node(api: ApiNode) -> Option<Node> {
+    let spec = api.spec.unwrap_or_default();
+    let status = api.status.unwrap_or_default();
+    let wants_manager = spec.role == Some(NodeSpecRoleEnum::MANAGER);
+    let raft = api.manager_status.map_or(Raft::default(), |raft| Raft {
+        reachable: raft.reachability == Some(Reachability::REACHABLE),
+        leader: raft.leader.unwrap_or_default(),
+    });
+    Some(Node {
+        id: api.id?,
+        hostname: api
+            .description
+            .and_then(|description| description.hostname)
+            .unwrap_or_default(),
+        address: status.addr.and_then(|address| address.parse().ok()),
+        ready: status.state == Some(NodeState::READY),
+        manager: wants_manager.then_some(raft),
+        role_label: spec.labels.and_then(|labels| labels.get(ROLE_LABEL).cloned()),
+    })
+}
+
+/// Changes what a node is to be; the engine refuses when somebody else has changed it in between.
+async fn change(docker: &Docker, node: &str, change: impl FnOnce(&mut NodeSpec)) -> anyhow::Result<()> {
+    let changed = async {
+        let api = docker.inspect_node(node).await?;
+        let mut spec = api.spec.unwrap_or_default();
+        spec.availability = spec.availability.or(Some(NodeSpecAvailabilityEnum::ACTIVE));
+        change(&mut spec);
+        let version = api.version.and_then(|version| version.index).unwrap_or_default();
+        let options = UpdateNodeOptionsBuilder::new()
+            .version(i64::try_from(version).unwrap_or(i64::MAX))
+            .build();
+        docker.update_node(node, spec, options).await?;
+        anyhow::Ok(())
+    };
+    changed
+        .await
+        .with_context(|| format!("changing the node {node} of the swarm"))
+}

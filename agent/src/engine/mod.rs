@@ -1,0 +1,10 @@
+//! Docker Engine and its swarm mode: this node's part in the swarm, and, on the swarm's leader, its control plane.
+//!
+//! Orchestration and consensus are Docker's own. Decisions are in pure modules (`plan`, `control_plane`), `docker` is
+//! the only file that speaks to the engine, `run` joins them.
+
+pub mod control_plane;
+pub mod docker;
+pub mod plan;
+pub mod run;
+pub mod swarm;

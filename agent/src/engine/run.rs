@@ -1,0 +1,219 @@
+//! The engine's loop: looks at Docker, plans one step, does it, and tells what it saw.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::docker::Engine;
+use super::plan::{Part, Planner, Situation, Step};
+use super::swarm::{Control, Invitation, Membership, Swarm};
+use crate::api::MEMBER_SWARM;
+use crate::members::{self, Members};
+
+/// Between two looks when there is nothing to do.
+const CALM: Duration = Duration::from_secs(5);
+/// After a step, while something is waited for, and while Docker does not answer yet.
+const BUSY: Duration = Duration::from_secs(1);
+
+/// What the loop must know of the cluster network.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The node's own address and whether it is the master; `None` while it has no role.
+    pub role: Option<(Ipv4Addr, bool)>,
+    /// The master's own address, as the master itself tells it.
+    pub master: Option<Ipv4Addr>,
+    /// The interface of the cluster network.
+    pub interface: Option<String>,
+}
+
+/// What is shown of the engine.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct EngineStatus {
+    /// Docker's version; `None` while it does not answer.
+    pub docker: Option<String>,
+    /// The node's part in the swarm.
+    pub swarm: SwarmPart,
+    /// What is waited for or went wrong.
+    pub waiting_for: Option<String>,
+}
+
+impl std::fmt::Display for EngineStatus {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.docker {
+            Some(version) => write!(f, "{version}, {}", self.swarm)?,
+            None => f.write_str("no answer")?,
+        }
+        match &self.waiting_for {
+            Some(waiting) => write!(f, " (waiting for {waiting})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A node's part in the swarm.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SwarmPart {
+    /// In no swarm.
+    #[default]
+    None,
+    /// Runs tasks.
+    Worker,
+    /// Runs tasks and is one of those that decide.
+    Manager,
+    /// The manager that leads.
+    Leader,
+}
+
+impl std::fmt::Display for SwarmPart {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::None => "in no swarm",
+            Self::Worker => "swarm worker",
+            Self::Manager => "swarm manager",
+            Self::Leader => "swarm leader",
+        })
+    }
+}
+
+/// The loop's ends.
+pub struct Run {
+    /// Docker's socket.
+    pub socket: PathBuf,
+    /// The cluster network.
+    pub place: watch::Receiver<Place>,
+    /// Gets what is shown.
+    pub status: watch::Sender<EngineStatus>,
+    /// Gets what other members may learn from this node, while it is a manager.
+    pub invitation: watch::Sender<Option<Invitation>>,
+    /// The channel on which the master is asked.
+    pub members: Option<Members>,
+    /// The master's address.
+    pub master: Ipv4Addr,
+}
+
+impl Run {
+    /// Runs for ever.
+    pub async fn run(mut self, mut planner: Planner) {
+        let engine = Engine::new(self.socket.clone());
+        let origin = Instant::now();
+        loop {
+            let calm = self.look(&engine, &mut planner, origin.elapsed()).await;
+            let wait = if calm { CALM } else { BUSY };
+            // A new role is answered at once.
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                changed = self.place.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// One round; whether there is nothing left to do.
+    async fn look(&mut self, engine: &Engine, planner: &mut Planner, now: Duration) -> bool {
+        let place = self.place.borrow_and_update().clone();
+        let report = match engine.report().await {
+            Ok(report) => report,
+            Err(error) => {
+                tracing::debug!("{error:#}");
+                self.invitation.send_replace(None);
+                self.show(EngineStatus {
+                    waiting_for: Some("Docker to answer".to_owned()),
+                    ..EngineStatus::default()
+                });
+                return false;
+            }
+        };
+        let member = match &report.swarm {
+            Swarm::In(member) => Some(member),
+            _ => None,
+        };
+        let invitation = member.and_then(Membership::invitation);
+        self.invitation.send_if_modified(|old| {
+            let changed = *old != invitation;
+            *old = invitation;
+            changed
+        });
+        let step = match place.role {
+            Some((own, is_master)) => {
+                let part = if is_master {
+                    Part::Master
+                } else {
+                    Part::Node {
+                        invitation: self.asked(place.interface.as_deref()).await,
+                        master: place.master,
+                    }
+                };
+                planner.step(now, &Situation { own, part }, &report.swarm)
+            }
+            None => Step::Settled,
+        };
+        let mut status = EngineStatus {
+            docker: Some(report.version),
+            swarm: member.map_or(SwarmPart::None, part),
+            waiting_for: None,
+        };
+        let calm = match step {
+            Step::Settled => true,
+            Step::Wait(reason) => {
+                status.waiting_for = Some(reason);
+                false
+            }
+            Step::Do(action) => {
+                tracing::info!("swarm: {action:?}");
+                if let Err(error) = engine.apply(&action).await {
+                    tracing::warn!("{error:#}");
+                    status.waiting_for = Some(format!("Docker, which says: {error:#}"));
+                }
+                false
+            }
+        };
+        self.show(status);
+        calm
+    }
+
+    /// The master's invitation, once it has one.
+    async fn asked(&self, interface: Option<&str>) -> Option<Invitation> {
+        let master = SocketAddrV4::new(self.master, members::PORT);
+        let answer = self.members.as_ref()?.get(master, interface?, MEMBER_SWARM).await;
+        let invitation = answer
+            .map_err(anyhow::Error::from)
+            .and_then(|body| Ok(serde_json::from_slice(&body)?));
+        invitation
+            .inspect_err(|error| tracing::debug!("the master's invitation: {error:#}"))
+            .ok()
+            .flatten()
+    }
+
+    fn show(&self, status: EngineStatus) {
+        self.status.send_if_modified(|old| {
+            let changed = *old != status;
+            if changed
+                && let Some(waiting) = status
+                    .waiting_for
+                    .as_ref()
+                    .filter(|_| old.waiting_for != status.waiting_for)
+            {
+                tracing::info!("engine: waiting for {waiting}");
+            }
+            *old = status;
+            changed
+        });
+    }
+}
+
+fn part(member: &Membership) -> SwarmPart {
+    match &member.control {
+        Control::Worker => SwarmPart::Worker,
+        _ if member.leads() => SwarmPart::Leader,
+        Control::NoQuorum | Control::Manager(_) => SwarmPart::Manager,
+    }
+}

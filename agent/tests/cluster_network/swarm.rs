@@ -1,0 +1,159 @@
+//! Real Docker Engines become one swarm by themselves, and it heals.
+
+use std::time::Duration;
+
+use super::docker::{Docker, IMAGE};
+use super::roles::{all, cluster};
+use super::switch::{Machine, Switch, eventually};
+use super::{SOON, settle, settled};
+
+/// An election of managers and a task moved take their time on a busy test machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A cluster's machines, each with its engine.
+struct Lab {
+    machines: Vec<Machine>,
+    engines: Vec<Docker>,
+    _switch: Switch,
+}
+
+impl Lab {
+    fn new(count: usize) -> Self {
+        let switch = Switch::new();
+        let machines = cluster(&switch, count);
+        let engines: Vec<_> = machines.iter().map(Docker::begin).collect();
+        engines.iter().for_each(Docker::wait);
+        Self {
+            machines,
+            engines,
+            _switch: switch,
+        }
+    }
+
+    /// Cuts a machine's power and cable.
+    fn cut(&mut self, index: usize) {
+        self.engines[index].kill();
+        self.machines[index].kill();
+        self.machines[index].cut();
+    }
+
+    /// Switches a machine on again.
+    fn return_to_life(&mut self, index: usize) {
+        self.machines[index].mend();
+        self.machines[index].start();
+        self.engines[index] = Docker::start(&self.machines[index]);
+    }
+
+    /// The swarm as the engine of one machine lists it: name, status, manager status; sorted.
+    fn nodes(&self, index: usize) -> Result<Vec<String>, String> {
+        let list =
+            self.engines[index].run("node ls --format {{.Hostname}},{{.Status}},{{.ManagerStatus}}")?;
+        let mut nodes: Vec<_> = list.lines().map(str::to_owned).collect();
+        nodes.sort();
+        Ok(nodes)
+    }
+
+    /// Waits until the swarm of `index` has exactly these ready nodes, as many managers, one of them leader.
+    fn until_whole(&self, index: usize, names: &[&str], managers: usize) {
+        let mut expected: Vec<_> = names.iter().map(|name| format!("{name},Ready")).collect();
+        expected.sort();
+        eventually("the swarm is whole", PATIENCE, || {
+            let nodes = self.nodes(index)?;
+            let found: Vec<_> = nodes
+                .iter()
+                .filter_map(|node| Some(node.rsplit_once(',')?.0.to_owned()))
+                .collect();
+            let with = |status: &str| nodes.iter().filter(|node| node.ends_with(status)).count();
+            let (leaders, others) = (with(",Leader"), with(",Reachable"));
+            if found == expected && leaders == 1 && leaders + others == managers {
+                Ok(())
+            } else {
+                Err(format!("{nodes:?}; {}", self.said()))
+            }
+        });
+    }
+
+    fn said(&self) -> String {
+        let engine = |machine: &Machine| match machine.status() {
+            Ok(status) => format!("{} {}", machine.name, status["engine"]),
+            Err(error) => error,
+        };
+        self.machines.iter().map(engine).collect::<Vec<_>>().join(", ")
+    }
+}
+
+#[test]
+fn engines_become_one_swarm_and_a_service_outlives_the_master() {
+    let mut lab = Lab::new(3);
+    let master = settle(&all(&lab.machines));
+    lab.until_whole(master, &["n1", "n2", "n3"], 3);
+    let labels = lab.engines[master].run("node ls --filter node.label=role=master --format {{.Hostname}}");
+    assert_eq!(labels.as_deref(), Ok(lab.machines[master].name.as_str()));
+    for (index, machine) in lab.machines.iter().enumerate() {
+        let part = if index == master { "leader" } else { "manager" };
+        eventually("each says its part", SOON, || match machine.status()? {
+            status if status["engine"]["swarm"] == part => Ok(()),
+            status => Err(status.to_string()),
+        });
+    }
+
+    lab.engines.iter().for_each(Docker::make_image);
+    let manager = &lab.engines[master];
+    manager
+        .run(&format!(
+            "service create --detach --no-resolve-image --name web --replicas 3 {IMAGE} sleep 100000"
+        ))
+        .unwrap();
+    let running = |docker: &Docker| docker.run("service ls --format {{.Replicas}}");
+    eventually("a task on each", PATIENCE, || match running(manager)?.as_str() {
+        "3/3" => Ok(()),
+        other => Err(other.to_owned()),
+    });
+
+    lab.cut(master);
+    let left: Vec<usize> = (0..3).filter(|index| *index != master).collect();
+    let alive: Vec<&Machine> = left.iter().map(|index| &lab.machines[*index]).collect();
+    let new = left[settle(&alive)];
+    eventually("all tasks run on the two that are left", PATIENCE, || {
+        let tasks = lab.engines[new]
+            .run("service ps web --filter desired-state=running --format {{.Node}},{{.CurrentState}}")?;
+        let sound = |line: &str| !line.starts_with(&lab.machines[master].name) && line.contains(",Running");
+        if tasks.lines().count() == 3 && tasks.lines().all(sound) {
+            Ok(())
+        } else {
+            Err(tasks)
+        }
+    });
+
+    lab.return_to_life(master);
+    lab.until_whole(new, &["n1", "n2", "n3"], 3);
+    eventually("one master", SOON, || settled(&all(&lab.machines)));
+}
+
+#[test]
+fn a_card_flashed_anew_joins_under_its_name_and_its_old_self_is_forgotten() {
+    let mut lab = Lab::new(2);
+    let master = settle(&all(&lab.machines));
+    lab.until_whole(master, &["n1", "n2"], 1);
+    let node = 1 - master;
+    lab.cut(node);
+    lab.engines[node].wipe();
+    std::fs::remove_dir_all(lab.machines[node].file("state")).unwrap();
+    lab.return_to_life(node);
+    lab.until_whole(master, &["n1", "n2"], 1);
+}
+
+#[test]
+fn of_two_nodes_the_one_that_is_left_makes_the_swarm_anew_and_the_other_joins_it_later() {
+    let mut lab = Lab::new(2);
+    let master = settle(&all(&lab.machines));
+    lab.until_whole(master, &["n1", "n2"], 1);
+    lab.cut(master);
+    let left = 1 - master;
+    let name = lab.machines[left].name.clone();
+    settle(&[&lab.machines[left]]);
+    lab.until_whole(left, &[&name], 1);
+    lab.return_to_life(master);
+    lab.until_whole(left, &["n1", "n2"], 1);
+    assert_eq!(settle(&all(&lab.machines)), left);
+}
