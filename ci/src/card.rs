@@ -65,6 +65,9 @@ impl Flasher {
             .open(log)
             .with_context(|| format!("opening {}", log.display()))?;
         let status = Command::new(&self.program)
+            .env("XDG_CONFIG_HOME", &credentials.config_home)
+            // The lab is root's then, and so is its secret.
+            .env_remove("SUDO_UID")
             .args(["--yes", "--hostname", hostname, "--user", &credentials.user])
             .arg("--user-password-file")
             .arg(&credentials.password_file)

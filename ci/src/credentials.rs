@@ -23,6 +23,8 @@ pub struct Credentials {
     pub private_key: PathBuf,
     /// Its public half.
     pub public_key: PathBuf,
+    /// Where `flash` keeps the lab's cluster secret, apart from the user's own.
+    pub config_home: PathBuf,
 }
 
 const USER: &str = "lab";
@@ -66,6 +68,7 @@ impl Credentials {
             password_file,
             private_key: folder.key("id_ed25519"),
             public_key: folder.key("id_ed25519.pub"),
+            config_home: folder.key("config"),
         })
     }
 }

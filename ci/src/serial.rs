@@ -169,6 +169,7 @@ mod tests {
             password_file: "".into(),
             private_key: "".into(),
             public_key: "".into(),
+            config_home: "".into(),
         };
         let mut serial = Serial::login(&socket, &credentials).unwrap();
         let output = serial.run("some command", Duration::from_secs(5)).unwrap();

@@ -1,11 +1,13 @@
 //! The command line. Without a subcommand a card is written; subcommands stand beside that.
 
+mod secret;
 mod verify;
 mod write;
 
 use anyhow::Result;
 use clap::Subcommand;
 
+pub use secret::Secret;
 pub use verify::VerifyCard;
 pub use write::WriteCard;
 
@@ -38,6 +40,8 @@ pub struct Arguments {
 pub enum Command {
     /// Compare a card with an image. Files in which settings are kept may differ, and are named
     Verify(VerifyCard),
+    /// Show or replace the secret that makes cards members of a cluster
+    Secret(Secret),
 }
 
 /// Does what the command line says.
@@ -47,6 +51,7 @@ pub enum Command {
 pub fn run(arguments: &Arguments) -> Result<()> {
     match &arguments.command {
         Some(Command::Verify(arguments)) => verify::run(arguments),
+        Some(Command::Secret(arguments)) => secret::run(arguments),
         None => write::run(&arguments.card),
     }
 }

@@ -6,13 +6,16 @@ use std::sync::atomic::AtomicBool;
 use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
+use boot_config::FILE_NAME;
 use disk_image::fat::BootPartition;
 use disk_image::mbr::{Mbr, Partition};
 use disk_image::source::Source;
 
 use crate::card::{Card, OpenCard};
+use crate::membership::Membership;
 use crate::peek::Peek;
 use crate::progress::Progress;
+use crate::secret::Secrets;
 use crate::settings::{self, Edits, Wanted};
 use crate::size;
 use crate::verify;
@@ -33,19 +36,26 @@ pub(crate) struct Job {
 
 impl Job {
     /// Opens the image and tries the settings on a copy of its boot partition in memory.
-    pub(crate) fn check(image: &Path, wanted: &Wanted) -> Result<Self> {
+    pub(crate) fn check(image: &Path, wanted: &Wanted, membership: &Membership) -> Result<Self> {
         let name = image.display();
         let source = Source::open(image)?;
         let length = source.length();
         let table = Mbr::parse(source.first_sector(), length).with_context(|| format!("{name}"))?;
         let boot = table.boot_partition().copied();
-        let edits = match (wanted.is_empty(), &boot) {
-            (true, _) => Edits::new(),
+        let mut disk = Peek::new(source);
+        let edits = match (wanted.is_empty() && membership.is_empty(), &boot) {
+            (true, None) => Edits::new(),
             (false, None) => bail!("{name} has no FAT boot partition to write the settings to"),
-            (false, Some(boot)) => {
-                let mut disk = Peek::new(source);
+            // What cannot be read is no image of Cluster Lab, and its own business while nothing is asked of it.
+            (true, Some(boot)) if BootPartition::open(&mut disk, boot).is_err() => Edits::new(),
+            (_, Some(boot)) => {
                 let partition = BootPartition::open(&mut disk, boot)?;
-                let edits = wanted.plan(|name| Ok(partition.read(name)?))?;
+                let mut edits = match wanted.is_empty() {
+                    true => Edits::new(),
+                    false => wanted.plan(|name| Ok(partition.read(name)?))?,
+                };
+                let own = partition.read(FILE_NAME)?;
+                membership.add_to(&mut edits, own.as_deref(), Secrets::of_user)?;
                 partition.close()?;
                 settings::apply(&mut disk, boot, &edits, SystemTime::now().into())?;
                 edits

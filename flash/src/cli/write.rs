@@ -10,6 +10,7 @@ use anyhow::{Context, Result, anyhow, bail};
 
 use crate::card::Card;
 use crate::job::Job;
+use crate::membership::Membership;
 use crate::settings::Options;
 use crate::size;
 use crate::write::clear_head;
@@ -33,6 +34,9 @@ pub struct WriteCard {
     /// What the card is to be told.
     #[command(flatten)]
     pub settings: Options,
+    /// Which cluster it belongs to.
+    #[command(flatten)]
+    pub membership: Membership,
 }
 
 /// Does what the command line says.
@@ -45,7 +49,7 @@ pub(super) fn run(arguments: &WriteCard) -> Result<()> {
         bail!("an image and --device are needed: see flash --help");
     };
     let wanted = arguments.settings.check()?;
-    let job = Job::check(image, &wanted)?;
+    let job = Job::check(image, &wanted, &arguments.membership)?;
     let new_size = arguments.card_size;
     let card = Card::find(device, new_size, image, Path::new("/"))?;
     job.check_fits(&card)?;

@@ -96,7 +96,8 @@ fn interrupted_in_the_middle() {
     run("truncate", &["-s", "1G", &file]);
     let device = Loop::new(&file);
     let mut child = Command::new(env!("CARGO_BIN_EXE_flash"))
-        .args(["--yes", "--device", &device.0, &long])
+        // Without a secret: the first line is then not that one was made.
+        .args(["--yes", "--open-lab", "--device", &device.0, &long])
         .stdin(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()

@@ -3,6 +3,7 @@
 
 mod failures;
 mod image;
+mod membership;
 mod refusals;
 mod system;
 mod tools;

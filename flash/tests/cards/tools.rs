@@ -3,6 +3,9 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
+/// Where `flash` keeps the secrets of these tests.
+pub(crate) const CONFIG_HOME: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/config");
+
 /// What a program did.
 pub(crate) struct Outcome {
     pub(crate) success: bool,
@@ -42,6 +45,9 @@ pub(crate) fn run_with_input(tool: &str, arguments: &[&str], input: &str) -> Str
 fn execute(program: &str, arguments: &[&str], input: &str) -> Outcome {
     let mut child = Command::new(program)
         .args(arguments)
+        // The secrets of who runs the tests are not theirs to touch.
+        .env("XDG_CONFIG_HOME", CONFIG_HOME)
+        .env_remove("SUDO_UID")
         .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -18,7 +18,7 @@ fn a_card_is_compared_and_its_settings_are_named() {
     assert_eq!(
         outcome.stdout,
         format!(
-            "{} holds {source}: 20.9 MB compared, but for its settings in cluster-lab.toml, user-data\n",
+            "{} holds {source}: 20.9 MB compared, but for its settings in cluster-lab.secret, cluster-lab.toml, user-data\n",
             device.0
         ),
         "{}",
