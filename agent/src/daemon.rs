@@ -76,7 +76,7 @@ pub async fn run(mut options: Options) -> anyhow::Result<()> {
     let (place_sender, place) = watch::channel(Place::default());
     let (engine_sender, mut engine) = watch::channel(EngineStatus::default());
     let (invitation_sender, invitation) = watch::channel(None);
-    let engine_loop = engine::run::Run {
+    let ends = engine::run::Ends {
         socket: options.docker_socket.clone(),
         place,
         status: engine_sender,
@@ -84,7 +84,7 @@ pub async fn run(mut options: Options) -> anyhow::Result<()> {
         members: members.clone(),
         master: options.settings.network.master_address,
     };
-    let engine_task = tokio::spawn(engine_loop.run(planner(&options.settings)));
+    let engine_task = tokio::spawn(engine::run::run(ends, planner(&options.settings)));
 
     let network = NetworkOptions {
         members,

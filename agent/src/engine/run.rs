@@ -12,7 +12,7 @@ use super::docker::Engine;
 use super::plan::{Part, Planner, Situation, Step};
 use super::swarm::{Control, Invitation, Membership, Swarm};
 use crate::api::MEMBER_SWARM;
-use crate::members::{self, Members};
+use crate::members::{self, Members, Way};
 
 /// Between two looks when there is nothing to do.
 const CALM: Duration = Duration::from_secs(5);
@@ -82,7 +82,7 @@ impl std::fmt::Display for SwarmPart {
 }
 
 /// The loop's ends.
-pub struct Run {
+pub struct Ends {
     /// Docker's socket.
     pub socket: PathBuf,
     /// The cluster network.
@@ -97,10 +97,20 @@ pub struct Run {
     pub master: Ipv4Addr,
 }
 
-impl Run {
-    /// Runs for ever.
-    pub async fn run(mut self, mut planner: Planner) {
-        let engine = Engine::new(self.socket.clone());
+/// Runs for ever.
+pub async fn run(ends: Ends, planner: Planner) {
+    Loop { ends, way: None }.run(planner).await;
+}
+
+struct Loop {
+    ends: Ends,
+    /// To the master.
+    way: Option<Way>,
+}
+
+impl Loop {
+    async fn run(mut self, mut planner: Planner) {
+        let engine = Engine::new(self.ends.socket.clone());
         let origin = Instant::now();
         loop {
             let calm = self.look(&engine, &mut planner, origin.elapsed()).await;
@@ -108,7 +118,7 @@ impl Run {
             // A new role is answered at once.
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
-                changed = self.place.changed() => {
+                changed = self.ends.place.changed() => {
                     if changed.is_err() {
                         return;
                     }
@@ -119,12 +129,12 @@ impl Run {
 
     /// One round; whether there is nothing left to do.
     async fn look(&mut self, engine: &Engine, planner: &mut Planner, now: Duration) -> bool {
-        let place = self.place.borrow_and_update().clone();
+        let place = self.ends.place.borrow_and_update().clone();
         let report = match engine.report().await {
             Ok(report) => report,
             Err(error) => {
                 tracing::debug!("{error:#}");
-                self.invitation.send_replace(None);
+                self.ends.invitation.send_replace(None);
                 self.show(EngineStatus {
                     waiting_for: Some("Docker to answer".to_owned()),
                     ..EngineStatus::default()
@@ -137,7 +147,7 @@ impl Run {
             _ => None,
         };
         let invitation = member.and_then(Membership::invitation);
-        self.invitation.send_if_modified(|old| {
+        self.ends.invitation.send_if_modified(|old| {
             let changed = *old != invitation;
             *old = invitation;
             changed
@@ -148,7 +158,7 @@ impl Run {
                     Part::Master
                 } else {
                     Part::Node {
-                        invitation: self.asked(place.interface.as_deref()).await,
+                        invitation: self.asked(place.interface).await,
                         master: place.master,
                     }
                 };
@@ -181,20 +191,24 @@ impl Run {
     }
 
     /// The master's invitation, once it has one.
-    async fn asked(&self, interface: Option<&str>) -> Option<Invitation> {
-        let master = SocketAddrV4::new(self.master, members::PORT);
-        let answer = self.members.as_ref()?.get(master, interface?, MEMBER_SWARM).await;
-        let invitation = answer
-            .map_err(anyhow::Error::from)
-            .and_then(|body| Ok(serde_json::from_slice(&body)?));
-        invitation
+    async fn asked(&mut self, interface: Option<String>) -> Option<Invitation> {
+        let interface = interface?;
+        let way = match self.way.take().filter(|way| way.interface() == interface) {
+            Some(way) => way,
+            None => {
+                let master = SocketAddrV4::new(self.ends.master, members::PORT);
+                Way::new(self.ends.members.clone()?, master, interface)
+            }
+        };
+        let answer = self.way.insert(way).ask(MEMBER_SWARM).await;
+        answer
             .inspect_err(|error| tracing::debug!("the master's invitation: {error:#}"))
             .ok()
             .flatten()
     }
 
     fn show(&self, status: EngineStatus) {
-        self.status.send_if_modified(|old| {
+        self.ends.status.send_if_modified(|old| {
             let changed = *old != status;
             if changed
                 && let Some(waiting) = status

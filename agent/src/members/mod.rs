@@ -9,7 +9,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use tokio::sync::OnceCell;
 
-pub use client::{AskError, Connection};
+pub use client::{AskError, Connection, Way};
 pub use server::Server;
 
 use crate::trust::{Identity, Trust};

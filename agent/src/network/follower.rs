@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 use super::jitter::Jitter;
 use crate::api::MEMBER_STATUS;
-use crate::members::{AskError, Connection, Members};
+use crate::members::{AskError, Members, Way};
 use crate::status::{Peer, Role, Status};
 
 /// Between two looks; at 100 nodes some 20 a second reach the master.
@@ -46,27 +46,14 @@ pub struct Follower {
     task: JoinHandle<()>,
 }
 
-/// The way to the master. The connection is kept: a new one costs a Pi 1 some 20 ms of computing on either side.
-struct Way {
-    members: Members,
-    master: SocketAddrV4,
-    interface: String,
-    connection: Option<Connection>,
-}
-
 impl Follower {
     /// Follows the master at this address, through this interface.
     pub fn start(members: Members, master: SocketAddrV4, interface: String, mut jitter: Jitter) -> Self {
         let (sender, heard) = mpsc::channel(1);
-        let mut way = Way {
-            members,
-            master,
-            interface,
-            connection: None,
-        };
+        let mut way = Way::new(members, master, interface);
         let task = tokio::spawn(async move {
             loop {
-                let (told, wait) = match way.ask().await {
+                let (told, wait) = match way.ask::<Status>(MEMBER_STATUS).await {
                     Ok(status) if status.role == Role::Master => (Some(Heard::News(news(status))), EVERY),
                     Ok(status) => {
                         tracing::debug!(role = %status.role, "who answers at the master's address is no master");
@@ -95,20 +82,6 @@ impl Follower {
             Some(heard) => heard,
             None => std::future::pending().await,
         }
-    }
-}
-
-impl Way {
-    async fn ask(&mut self) -> Result<Status, AskError> {
-        // Put back only when it has answered: what failed once is not asked again.
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => self.members.connect(self.master, &self.interface).await?,
-        };
-        let answer = connection.get(MEMBER_STATUS).await?;
-        let status = serde_json::from_slice(&answer).map_err(|error| AskError::Failed(error.into()))?;
-        self.connection = Some(connection);
-        Ok(status)
     }
 }
 
