@@ -122,7 +122,10 @@ fn one_run(flasher: &Flasher, interrupt: &Interrupt) -> Result<Vec<Start>> {
             });
         }
         for name in &names {
-            lab.power_off(name)?;
+            lab.press_power_button(name)?;
+        }
+        for name in &names {
+            lab.until_off(name)?;
         }
     }
     Ok(starts)

@@ -236,8 +236,12 @@ fn first_boot_done(bed: &Bed, name: &str) -> Result<NodeStatus> {
 /// As after a power failure of the house, but orderly.
 pub(crate) fn restart_of_everything(bed: &mut Bed) -> Result<()> {
     let before = both(|name| first_boot_done(bed, name))?;
+    // At once: of two that are switched off one after the other, the second takes the role over in between.
     for name in [FIRST, SECOND] {
-        bed.lab.power_off(name)?;
+        bed.lab.press_power_button(name)?;
+    }
+    for name in [FIRST, SECOND] {
+        bed.lab.until_off(name)?;
     }
     bed.report.say("both are off");
     let after = bed.power_on(&[FIRST, SECOND])?;
