@@ -151,3 +151,93 @@ impl Drop for Guest {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::ready;
+    use std::net::Ipv4Addr;
+    use std::time::Instant;
+
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    const LIMITS: Limits = Limits {
+        connections: 3,
+        per_address: 3,
+        greeting: Duration::from_millis(300),
+        head: Duration::from_millis(300),
+        life: Duration::from_millis(1500),
+    };
+
+    /// A server whose answers are longer than what the kernel takes of one that nobody reads.
+    fn start() -> SocketAddrV4 {
+        let listener = listen("lo", SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let router = Router::new()
+            .route("/", get(|| async { "hello" }))
+            .route("/long", get(|| async { "x".repeat(64 << 20) }));
+        tokio::spawn(serve(listener, router, LIMITS, |stream, _| ready(Some(stream))));
+        SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)
+    }
+
+    /// Sends these pieces, 100 ms apart, and waits until the server ends the connection; what it said, and when.
+    async fn talk(address: SocketAddrV4, pieces: &[&str]) -> (String, Duration) {
+        let start = Instant::now();
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        for piece in pieces {
+            if stream.write_all(piece.as_bytes()).await.is_err() {
+                break;
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+        let mut heard = Vec::new();
+        let _ = stream.read_to_end(&mut heard).await;
+        (String::from_utf8_lossy(&heard).into_owned(), start.elapsed())
+    }
+
+    #[tokio::test]
+    async fn a_slow_client_is_dropped_whatever_it_is_slow_with() {
+        let address = start();
+        let soon = Duration::from_secs(1);
+        let (heard, after) = talk(address, &[]).await;
+        assert!(heard.is_empty() && after < soon, "silence: {after:?}");
+        let drops = ["G", "E", "T", " ", "/", " ", "H", "T", "T", "P"];
+        let (heard, after) = talk(address, &drops).await;
+        assert!(
+            !heard.contains("hello") && after < 2 * soon,
+            "a head in drops: {after:?}"
+        );
+        let request = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+        let (heard, after) = talk(address, &[request, request]).await;
+        assert_eq!(heard.matches("hello").count(), 2, "{heard}");
+        assert!(after < soon, "kept without a request: {after:?}");
+        let endless = [request; 40];
+        let (heard, after) = talk(address, &endless).await;
+        assert!(
+            heard.contains("hello") && after < Duration::from_secs(5),
+            "for ever: {after:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn who_never_reads_the_answer_frees_its_place() {
+        let address = start();
+        let mut greedy = Vec::new();
+        for _ in 0..LIMITS.connections {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream
+                .write_all(b"GET /long HTTP/1.1\r\nhost: a\r\n\r\n")
+                .await
+                .unwrap();
+            greedy.push(stream);
+        }
+        let waiting = talk(
+            address,
+            &["GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"],
+        );
+        let (heard, after) = timeout(Duration::from_secs(10), waiting).await.unwrap();
+        assert!(heard.ends_with("hello"), "after {after:?}: {heard}");
+    }
+}

@@ -37,6 +37,8 @@ pub struct Args {
 /// # Errors
 /// When it cannot start.
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
+    // Memory holds the cluster secret: no core dump, and no debugger of a program that lost root's rights.
+    nix::sys::prctl::set_dumpable(false).context("switching core dumps off")?;
     let paths = Paths::below(&args.root);
     let Config {
         settings,

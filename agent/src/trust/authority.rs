@@ -62,6 +62,7 @@ fn member(hostname: &str) -> anyhow::Result<CertificateParams> {
     let common = hostname.as_ref().map_or(MEMBER_NAME, Hostname::as_str);
     let mut params = params(common);
     params.subject_alt_names = names;
+    params.use_authority_key_identifier_extension = true;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![
         ExtendedKeyUsagePurpose::ServerAuth,
@@ -95,5 +96,34 @@ mod tests {
         for name in ["", "a b", "\u{0}", "localhost"] {
             issue(&[1; 32], name).unwrap();
         }
+    }
+
+    #[test]
+    fn openssl_finds_it_valid_in_1970_and_in_9999_and_as_client_and_server() {
+        let folder = tempfile::tempdir().unwrap();
+        let (authority, certificate, _) = issue(&[1; 32], "cl-node-1").unwrap();
+        let openssl = |arguments: &[&str]| {
+            let output = std::process::Command::new("openssl")
+                .args(arguments)
+                .current_dir(folder.path())
+                .output()
+                .unwrap();
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(output.status.success(), "{arguments:?}: {said}");
+            String::from_utf8_lossy(&output.stdout).into_owned()
+        };
+        for (name, der) in [("authority", &authority), ("certificate", &certificate)] {
+            std::fs::write(folder.path().join("der"), der).unwrap();
+            openssl(&["x509", "-inform", "DER", "-in", "der", "-out", name]);
+        }
+        for purpose in ["sslclient", "sslserver"] {
+            for time in ["1", "1700000000", "253370764800"] {
+                let mut arguments = vec!["verify", "-x509_strict", "-CAfile", "authority"];
+                arguments.extend(["-purpose", purpose, "-attime", time, "certificate"]);
+                openssl(&arguments);
+            }
+        }
+        let names = openssl(&["x509", "-in", "certificate", "-noout", "-ext", "subjectAltName"]);
+        assert!(names.contains("DNS:cluster-lab-agent, DNS:cl-node-1"), "{names}");
     }
 }
