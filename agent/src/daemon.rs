@@ -154,6 +154,7 @@ fn place_of(view: &View) -> Place {
     Place {
         role,
         master: view.master_node,
+        peers: view.peers.iter().map(|peer| peer.address).collect(),
         interface: view.interface.as_ref().map(|(name, _)| name.clone()),
     }
 }

@@ -47,73 +47,114 @@ impl ControlPlane {
     /// The next thing to do. `master`: the master's own address, once known.
     pub fn next(&mut self, now: Duration, nodes: &[Node], master: Option<Ipv4Addr>) -> Option<Action> {
         self.note(now, nodes);
-        let gone_for = |node: &Node| self.gone.get(&node.id).map(|since| now - *since);
-        let lost = |node: &Node| gone_for(node).is_some_and(|time| time >= self.patience.replace);
-        let forgotten = |node: &Node| gone_for(node).is_some_and(|time| time >= self.patience.forget);
-        let is_master = |node: &Node| node.address.is_some() && node.address == master;
-
-        if let Some(stale) = nodes.iter().find(|node| replaced(nodes, node)) {
-            return match stale.manager {
-                None => Some(Action::Remove(stale.id.clone())),
-                Some(_) => demotion(nodes, stale),
-            };
-        }
-        let mut workers: Vec<&Node> = nodes
-            .iter()
-            .filter(|node| node.ready && node.manager.is_none())
-            .collect();
-        // A sure order: every leader would choose alike.
-        workers.sort_by_key(|node| (!is_master(node), node.address, &node.id));
-        if let Some(first) = workers.first().filter(|node| is_master(node)) {
-            return Some(Action::Promote(first.id.clone()));
-        }
-        let wanted = managers_for(nodes.iter().filter(|node| !forgotten(node)).count());
-        let managers: Vec<&Node> = nodes.iter().filter(|node| node.manager.is_some()).collect();
-        let sound = managers.iter().filter(|node| !lost(node)).count();
-        if sound < wanted
-            && let Some(first) = workers.first()
-        {
-            return Some(Action::Promote(first.id.clone()));
-        }
-        // Whoever is lost goes first, then who does not lead; the master never.
-        let mut surplus: Vec<&Node> = managers
-            .iter()
-            .filter(|node| !is_master(node) && (lost(node) || sound > wanted))
-            .copied()
-            .collect();
-        surplus.sort_by_key(|node| {
-            (
-                !lost(node),
-                node.manager.is_some_and(|raft| raft.leader),
-                node.address,
-            )
-        });
-        let enough = sound >= wanted;
-        if let Some(demotion) = surplus
-            .into_iter()
-            .filter(|_| enough)
-            .find_map(|node| demotion(nodes, node))
-        {
-            return Some(demotion);
-        }
-        // Until the master is known, nobody's label is wrong.
-        master?;
-        let role = |node: &Node| if is_master(node) { "master" } else { "node" };
-        let mislabelled = nodes
-            .iter()
-            .find(|node| node.ready && node.role_label.as_deref() != Some(role(node)))?;
-        Some(Action::Label(mislabelled.id.clone(), role(mislabelled)))
+        let look = Look {
+            plane: self,
+            now,
+            nodes,
+            master,
+        };
+        look.removal()
+            .or_else(|| look.promotion())
+            .or_else(|| look.demotion())
+            .or_else(|| look.label())
     }
 
     fn note(&mut self, now: Duration, nodes: &[Node]) {
         let away = |node: &&Node| !node.ready || node.manager.is_some_and(|raft| !raft.reachable);
         let before = std::mem::take(&mut self.gone);
         let since = |node: &Node| before.get(&node.id).copied().unwrap_or(now);
-        self.gone = nodes
+        let away = nodes.iter().filter(away);
+        self.gone = away.map(|node| (node.id.clone(), since(node))).collect();
+    }
+}
+
+/// The swarm at one moment.
+struct Look<'a> {
+    plane: &'a ControlPlane,
+    now: Duration,
+    nodes: &'a [Node],
+    master: Option<Ipv4Addr>,
+}
+
+impl<'a> Look<'a> {
+    fn is_gone_for(&self, node: &Node, patience: Duration) -> bool {
+        let since = self.plane.gone.get(&node.id);
+        since.is_some_and(|since| self.now - *since >= patience)
+    }
+
+    fn is_lost(&self, node: &Node) -> bool {
+        self.is_gone_for(node, self.plane.patience.replace)
+    }
+
+    fn is_forgotten(&self, node: &Node) -> bool {
+        self.is_gone_for(node, self.plane.patience.forget)
+    }
+
+    fn is_master(&self, node: &Node) -> bool {
+        node.address.is_some() && node.address == self.master
+    }
+
+    /// How many managers there should be.
+    fn wanted(&self) -> usize {
+        managers_for(self.nodes.iter().filter(|node| !self.is_forgotten(node)).count())
+    }
+
+    /// The managers that count; one that was promoted and is gone before it was one does not.
+    fn sound(&self) -> usize {
+        let sound = |node: &&Node| {
+            let counts = node.manager.is_some_and(|raft| raft.member || node.ready);
+            counts && !self.is_lost(node)
+        };
+        self.nodes.iter().filter(sound).count()
+    }
+
+    /// Forgets who has come back as another.
+    fn removal(&self) -> Option<Action> {
+        let stale = |node: &&Node| match replaced(self.nodes, node) {
+            Some(Twin::Same) => true,
+            // Two Pis may have been given one name.
+            Some(Twin::Namesake) => self.is_forgotten(node),
+            None => false,
+        };
+        let mut stale = self.nodes.iter().filter(stale);
+        stale.find_map(|node| removal(self.nodes, node))
+    }
+
+    /// Makes the master a manager, and others while there are too few.
+    fn promotion(&self) -> Option<Action> {
+        let workers = self
+            .nodes
             .iter()
-            .filter(away)
-            .map(|node| (node.id.clone(), since(node)))
-            .collect();
+            .filter(|node| node.ready && node.manager.is_none());
+        // A sure order: every leader would choose alike.
+        let first = workers.min_by_key(|node| (!self.is_master(node), node.address, &node.id))?;
+        (self.is_master(first) || self.sound() < self.wanted()).then(|| Action::Promote(first.id.clone()))
+    }
+
+    /// Makes a manager a worker, once there are enough: who is lost, then who is gone, then who does not lead; the master
+    /// never.
+    fn demotion(&self) -> Option<Action> {
+        let (sound, wanted) = (self.sound(), self.wanted());
+        if sound < wanted {
+            return None;
+        }
+        let is_surplus = |node: &&Node| {
+            let raft = node.manager.filter(|raft| raft.member || self.is_lost(node));
+            raft.is_some() && !self.is_master(node) && (self.is_lost(node) || sound > wanted)
+        };
+        let mut surplus: Vec<&'a Node> = self.nodes.iter().filter(is_surplus).collect();
+        let leads = |node: &Node| node.manager.is_some_and(|raft| raft.leader);
+        surplus.sort_by_key(|node| (!self.is_lost(node), node.ready, leads(node), node.address));
+        surplus.into_iter().find_map(|node| demotion(self.nodes, node))
+    }
+
+    /// Labels nodes with their role. Until the master is known, nobody's label is wrong.
+    fn label(&self) -> Option<Action> {
+        self.master?;
+        let role = |node: &Node| if self.is_master(node) { "master" } else { "node" };
+        let is_wrong = |node: &&Node| node.ready && node.role_label.as_deref() != Some(role(node));
+        let wrong = self.nodes.iter().find(is_wrong)?;
+        Some(Action::Label(wrong.id.clone(), role(wrong)))
     }
 }
 
@@ -126,18 +167,44 @@ fn managers_for(nodes: usize) -> usize {
     }
 }
 
-/// Whether a node that is gone has come back under its name as another: flashed anew.
-fn replaced(nodes: &[Node], node: &Node) -> bool {
-    let twin = |other: &Node| other.ready && other.id != node.id && other.hostname == node.hostname;
-    !node.ready && nodes.iter().any(twin)
+/// Somebody else under a node's name.
+enum Twin {
+    /// At its address too: the same Pi, whose card was flashed anew.
+    Same,
+    /// Elsewhere.
+    Namesake,
 }
 
-/// Makes a manager a worker, unless the rest would be no majority.
+/// Whether a node that is gone has come back as another.
+fn replaced(nodes: &[Node], node: &Node) -> Option<Twin> {
+    let is_twin = |other: &&Node| other.ready && other.id != node.id && other.hostname == node.hostname;
+    if node.ready {
+        return None;
+    }
+    let twin = nodes.iter().find(is_twin)?;
+    let same = twin.address.is_some() && twin.address == node.address;
+    Some(if same { Twin::Same } else { Twin::Namesake })
+}
+
+/// Forgets a node that is gone; a manager is made a worker first.
+fn removal(nodes: &[Node], node: &Node) -> Option<Action> {
+    match node.manager {
+        Some(raft) if raft.member => demotion(nodes, node),
+        _ => Some(Action::Remove(node.id.clone())),
+    }
+}
+
+/// Makes a manager a worker, unless the rest would be no majority. One that never joined the others cannot be demoted:
+/// the engine refuses, so it is forgotten once it is gone, and joins anew when it comes back.
 fn demotion(nodes: &[Node], node: &Node) -> Option<Action> {
+    if node.manager.is_some_and(|raft| !raft.member) {
+        return (!node.ready).then(|| Action::Remove(node.id.clone()));
+    }
     let rest: Vec<_> = nodes
         .iter()
         .filter(|other| other.id != node.id)
         .filter_map(|other| other.manager)
+        .filter(|raft| raft.member)
         .collect();
     let reachable = rest.iter().filter(|raft| raft.reachable).count();
     (reachable > rest.len() / 2).then(|| Action::Demote(node.id.clone()))

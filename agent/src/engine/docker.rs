@@ -9,26 +9,22 @@ use anyhow::Context;
 use bollard::models::{
     LocalNodeState, Node as ApiNode, NodeSpec, NodeSpecAvailabilityEnum, NodeSpecRoleEnum, NodeState,
     Reachability, SwarmInfo, SwarmInitRequest, SwarmJoinRequest, SwarmSpec, SwarmSpecCaConfig,
-    SwarmSpecOrchestration, SwarmSpecRaft,
+    SwarmSpecOrchestration,
 };
 use bollard::query_parameters::{
-    DeleteNodeOptions, LeaveSwarmOptions, ListNodesOptions, UpdateNodeOptionsBuilder,
+    DeleteNodeOptions, LeaveSwarmOptions, ListNodesOptions, ListServicesOptions, UpdateNodeOptionsBuilder,
 };
-use bollard::{ClientVersion, Docker};
+use bollard::{API_DEFAULT_VERSION, Docker};
 
 use super::plan::Action;
-use super::swarm::{Control, Invitation, MANAGER_PORT, Manager, Membership, Node, ROLE_LABEL, Raft, Swarm};
+use super::swarm::{
+    Control, Invitation, MANAGER_PORT, Manager, Membership, Node, ROLE_LABEL, Raft, Swarm, Token,
+};
 
 /// The engine itself gives up a join after 20 s and goes on trying; a Pi's card may be slow.
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// What engines from 20.10 to the newest speak: Engine 29 answers no older one.
-const API_VERSION: ClientVersion = ClientVersion {
-    major_version: 1,
-    minor_version: 41,
-};
-/// Heartbeats of 1 s missed until an election. The engine's 10 make a failover of 10 to 20 s; 3 flap on a busy Pi.
-const ELECTION_TICK: i64 = 5;
-/// A swarm's cards may lie in a cupboard for long: with the engine's 90 days they would come back as strangers.
+/// A swarm's cards may lie in a cupboard for long: with the engine's 90 days they would come back as strangers. The
+/// certificate of the first manager is issued before this is known, and has it only after its first renewal.
 const CERTIFICATE_EXPIRY: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 /// Finished tasks kept per slot; each is written to the cards of all managers.
 const TASK_HISTORY: i64 = 2;
@@ -54,12 +50,14 @@ impl Engine {
         Self { socket }
     }
 
-    fn client(&self) -> anyhow::Result<Docker> {
+    async fn client(&self) -> anyhow::Result<Docker> {
         let path: &Path = &self.socket;
         let path = path
             .to_str()
             .context("the path of Docker's socket is not UTF-8")?;
-        Ok(Docker::connect_with_unix(path, TIMEOUT.as_secs(), &API_VERSION)?)
+        let docker = Docker::connect_with_unix(path, TIMEOUT.as_secs(), API_DEFAULT_VERSION)?;
+        // Engines refuse versions that are too new for them, and the newest those that are too old.
+        Ok(docker.negotiate_version().await?)
     }
 
     /// What the engine is in.
@@ -67,7 +65,7 @@ impl Engine {
     /// # Errors
     /// When it does not answer.
     pub async fn report(&self) -> anyhow::Result<Report> {
-        let docker = self.client()?;
+        let docker = self.client().await?;
         let info = docker.info().await.context("asking Docker for its state")?;
         let swarm = match info.swarm {
             Some(swarm) => self.swarm(&docker, swarm).await,
@@ -80,9 +78,9 @@ impl Engine {
     }
 
     async fn swarm(&self, docker: &Docker, info: SwarmInfo) -> Swarm {
+        let pending = info.local_node_state == Some(LocalNodeState::PENDING);
         match info.local_node_state {
-            Some(LocalNodeState::ACTIVE) => {}
-            Some(LocalNodeState::PENDING) => return Swarm::Joining,
+            Some(LocalNodeState::ACTIVE | LocalNodeState::PENDING) => {}
             Some(LocalNodeState::LOCKED) => return Swarm::Locked,
             Some(LocalNodeState::ERROR) => return Swarm::Failed(info.error.unwrap_or_default()),
             _ => return Swarm::Out,
@@ -95,6 +93,8 @@ impl Engine {
                     Control::NoQuorum
                 }
             }
+        } else if pending {
+            Control::Pending
         } else {
             Control::Worker
         };
@@ -111,7 +111,7 @@ impl Engine {
     /// # Errors
     /// When the engine refuses or does not answer.
     pub async fn apply(&self, action: &Action) -> anyhow::Result<()> {
-        let docker = self.client()?;
+        let docker = self.client().await?;
         match action {
             Action::Init(address) => init(&docker, *address, false).await.context("making the swarm"),
             Action::InitFromState(address) => init(&docker, *address, true)
@@ -157,11 +157,6 @@ async fn init(docker: &Docker, address: Ipv4Addr, force_new_cluster: bool) -> an
         orchestration: Some(SwarmSpecOrchestration {
             task_history_retention_limit: Some(TASK_HISTORY),
         }),
-        raft: Some(SwarmSpecRaft {
-            election_tick: Some(ELECTION_TICK),
-            heartbeat_tick: Some(1),
-            ..SwarmSpecRaft::default()
-        }),
         ca_config: Some(SwarmSpecCaConfig {
             node_cert_expiry: Some(expiry),
             ..SwarmSpecCaConfig::default()
@@ -186,7 +181,7 @@ async fn join(docker: &Docker, address: Ipv4Addr, invitation: &Invitation) -> an
         advertise_addr: Some(end_point(address)),
         data_path_addr: Some(address.to_string()),
         remote_addrs: Some(vec![end_point(invitation.manager)]),
-        join_token: Some(invitation.worker_token.clone()),
+        join_token: Some(invitation.worker_token.0.clone()),
     };
     Ok(docker.join_swarm(request).await?)
 }
@@ -198,11 +193,11 @@ fn end_point(address: Ipv4Addr) -> String {
 async fn manager(docker: &Docker) -> anyhow::Result<Manager> {
     let nodes = docker.list_nodes(None::<ListNodesOptions>).await?;
     let swarm = docker.inspect_swarm().await?;
+    let services = docker.list_services(None::<ListServicesOptions>).await?;
+    let tokens = swarm.join_tokens.context("the swarm has no join tokens")?;
     Ok(Manager {
-        worker_token: swarm
-            .join_tokens
-            .and_then(|tokens| tokens.worker)
-            .unwrap_or_default(),
+        worker_token: Token(tokens.worker.unwrap_or_default()),
+        services: services.len(),
         nodes: nodes.into_iter().filter_map(node).collect(),
     })
 }
@@ -214,6 +209,7 @@ fn node(api: ApiNode) -> Option<Node> {
     let raft = api.manager_status.map_or(Raft::default(), |raft| Raft {
         reachable: raft.reachability == Some(Reachability::REACHABLE),
         leader: raft.leader.unwrap_or_default(),
+        member: true,
     });
     Some(Node {
         id: api.id?,

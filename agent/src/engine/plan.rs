@@ -1,24 +1,28 @@
 //! This node's next step in the swarm: pure, time passed in.
 //!
-//! The master makes the swarm, all others join it. Who is in a swarm that the master's does not know (a card of another
-//! cluster, or a swarm that was made anew while the node was away) leaves it first.
-//!
-//! A swarm that has lost its managers is made anew only where no majority could ever say otherwise: with at most two
-//! managers known, so in a lab of one or two nodes, and after [`Timing::rebuild_after`]. With three and more, a node
-//! without them waits: it may be the one that is cut off.
+//! The master makes the swarm, unless somebody has one already; all others join it. What must never happen is that a
+//! swarm with somebody's services is thrown away. So:
+//! - A manager whose swarm works leaves it only when that swarm is empty: no other node, no service.
+//! - A master alone in an empty swarm (a card flashed anew that was quicker than the others) gives it up for one that
+//!   another node manages.
+//! - Workers lose nothing: they leave a swarm that the master's does not know, once the master invites them.
+//! - A swarm that has lost its managers is made anew only by the master, only where no majority could ever say
+//!   otherwise (at most two managers are known, so in a lab of one or two nodes), and after [`Timing::rebuild_after`].
+
+mod decide;
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use super::control_plane::ControlPlane;
-use super::swarm::{Control, Invitation, Membership, Swarm};
+use super::swarm::{Control, Invitation, Swarm};
 
 /// How long what is waited for.
 #[derive(Clone, Debug)]
 pub struct Timing {
     /// A swarm that the master does not know is left after so long: a node that just joined is not in its list yet.
     pub leave_after: Duration,
-    /// A swarm without its managers, or one that fails, is made anew after so long.
+    /// A swarm without its managers is made anew after so long; a worker that its manager does not reach joins again.
     pub rebuild_after: Duration,
 }
 
@@ -43,8 +47,11 @@ pub struct Situation {
 /// Master or node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// The master.
-    Master,
+    /// The master, with what other nodes that are managers say; only asked for when [`asks_others`].
+    Master {
+        /// Their invitations.
+        others: Vec<Invitation>,
+    },
     /// A node, with what the master says.
     Node {
         /// The master's invitation, once it has one.
@@ -90,11 +97,26 @@ pub enum Step {
 #[derive(Debug, Default)]
 pub struct Planner {
     timing: Timing,
-    /// Since when the master's swarm does not know this node.
-    stranger: Option<Duration>,
-    /// Since when this node's swarm decides nothing.
-    powerless: Option<Duration>,
+    /// What is so that must not stay so, and since when.
+    since: Option<(&'static str, Duration)>,
+    /// The same as of the last step.
+    before: Option<(&'static str, Duration)>,
+    /// The swarm was to be made from this manager's state: when that fails the engine forgets that it is in one, and an
+    /// ordinary new swarm would wipe the state.
+    from_state: bool,
     control_plane: ControlPlane,
+}
+
+/// Whether a master must know what other managers say before it can plan.
+pub fn asks_others(swarm: &Swarm) -> bool {
+    match swarm {
+        Swarm::Out => true,
+        Swarm::Locked | Swarm::Failed(_) => false,
+        Swarm::In(member) => match &member.control {
+            Control::Worker | Control::Pending | Control::NoQuorum => true,
+            Control::Manager(view) => view.is_empty(),
+        },
+    }
 }
 
 impl Planner {
@@ -105,109 +127,6 @@ impl Planner {
             control_plane,
             ..Self::default()
         }
-    }
-
-    /// The next step. Times are durations since any fixed moment, the same one in all calls.
-    pub fn step(&mut self, now: Duration, situation: &Situation, swarm: &Swarm) -> Step {
-        let Situation { own, part } = situation;
-        let Swarm::In(member) = swarm else {
-            self.stranger = None;
-            let failed = matches!(swarm, Swarm::Failed(_));
-            if !failed {
-                self.powerless = None;
-            }
-            return match (swarm, part) {
-                (Swarm::Failed(reason), _) => {
-                    self.or_after(now, Action::Leave, &format!("the swarm: {reason}"))
-                }
-                (Swarm::Locked, _) => Step::Wait("the swarm's key: docker swarm unlock".to_owned()),
-                (Swarm::Out, Part::Master) => Step::Do(Action::Init(*own)),
-                (Swarm::Out, Part::Node { invitation, .. }) => match invitation {
-                    Some(invitation) => Step::Do(Action::Join(*own, invitation.clone())),
-                    None => Step::Wait("the master's invitation to the swarm".to_owned()),
-                },
-                (Swarm::Joining | Swarm::In(_), _) => Step::Wait("Docker to join the swarm".to_owned()),
-            };
-        };
-        if member.address != Some(*own) {
-            return Step::Do(moved(*own, member));
-        }
-        let master = match part {
-            Part::Master => Some(*own),
-            Part::Node { invitation, master } => {
-                let stranger = invitation
-                    .as_ref()
-                    .is_some_and(|invitation| !invitation.nodes.contains(&member.node));
-                if let Some(step) = self.stranger(now, stranger) {
-                    return step;
-                }
-                *master
-            }
-        };
-        match (&member.control, part) {
-            (Control::Manager(view), _) => {
-                self.powerless = None;
-                if !member.leads() {
-                    return Step::Settled;
-                }
-                let action = self.control_plane.next(now, &view.nodes, master);
-                action.map_or(Step::Settled, Step::Do)
-            }
-            (Control::Worker, Part::Node { .. }) => {
-                self.powerless = None;
-                Step::Settled
-            }
-            (Control::Worker, Part::Master) => self.powerless(now, member, Action::Leave),
-            (Control::NoQuorum, _) => self.powerless(now, member, Action::InitFromState(*own)),
-        }
-    }
-
-    fn stranger(&mut self, now: Duration, stranger: bool) -> Option<Step> {
-        if !stranger {
-            self.stranger = None;
-            return None;
-        }
-        let since = *self.stranger.get_or_insert(now);
-        if now < since + self.timing.leave_after {
-            return Some(Step::Wait("the master's swarm to know this node".to_owned()));
-        }
-        self.stranger = None;
-        Some(Step::Do(Action::Leave))
-    }
-
-    fn powerless(&mut self, now: Duration, member: &Membership, remedy: Action) -> Step {
-        if member.managers > 2 {
-            self.powerless = None;
-            return Step::Wait(format!("a majority of the swarm's {} managers", member.managers));
-        }
-        self.or_after(now, remedy, "the swarm's manager")
-    }
-
-    fn or_after(&mut self, now: Duration, remedy: Action, reason: &str) -> Step {
-        let since = *self.powerless.get_or_insert(now);
-        let left = (since + self.timing.rebuild_after).saturating_sub(now);
-        if left.is_zero() {
-            self.powerless = None;
-            return Step::Do(remedy);
-        }
-        let wait = self.timing.rebuild_after.as_secs();
-        Step::Wait(format!(
-            "{reason}; without a change in {wait} s the swarm is made anew"
-        ))
-    }
-}
-
-/// The node has another address than its swarm knows. The only manager takes the swarm along.
-fn moved(own: Ipv4Addr, member: &Membership) -> Action {
-    let managers = match &member.control {
-        Control::Manager(view) => view.nodes.iter().filter(|node| node.manager.is_some()).count(),
-        Control::NoQuorum => member.managers,
-        Control::Worker => return Action::Leave,
-    };
-    if managers > 1 {
-        Action::Leave
-    } else {
-        Action::InitFromState(own)
     }
 }
 

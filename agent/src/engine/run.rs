@@ -4,12 +4,13 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use futures_util::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::docker::Engine;
-use super::plan::{Part, Planner, Situation, Step};
+use super::plan::{Part, Planner, Situation, Step, asks_others};
 use super::swarm::{Control, Invitation, Membership, Swarm};
 use crate::api::MEMBER_SWARM;
 use crate::members::{self, Members, Way};
@@ -19,6 +20,9 @@ const CALM: Duration = Duration::from_secs(5);
 /// After a step, while something is waited for, and while Docker does not answer yet.
 const BUSY: Duration = Duration::from_secs(1);
 
+/// Nodes that a master asks at the same time.
+const AT_ONCE: usize = 16;
+
 /// What the loop must know of the cluster network.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Place {
@@ -26,6 +30,8 @@ pub struct Place {
     pub role: Option<(Ipv4Addr, bool)>,
     /// The master's own address, as the master itself tells it.
     pub master: Option<Ipv4Addr>,
+    /// The other nodes' own addresses.
+    pub peers: Vec<Ipv4Addr>,
     /// The interface of the cluster network.
     pub interface: Option<String>,
 }
@@ -133,10 +139,9 @@ impl Loop {
         let report = match engine.report().await {
             Ok(report) => report,
             Err(error) => {
-                tracing::debug!("{error:#}");
                 self.ends.invitation.send_replace(None);
                 self.show(EngineStatus {
-                    waiting_for: Some("Docker to answer".to_owned()),
+                    waiting_for: Some(format!("Docker to answer: {error:#}")),
                     ..EngineStatus::default()
                 });
                 return false;
@@ -155,7 +160,13 @@ impl Loop {
         let step = match place.role {
             Some((own, is_master)) => {
                 let part = if is_master {
-                    Part::Master
+                    let others = match place.interface {
+                        Some(interface) if asks_others(&report.swarm) => {
+                            self.others(&place.peers, &interface).await
+                        }
+                        _ => Vec::new(),
+                    };
+                    Part::Master { others }
                 } else {
                     Part::Node {
                         invitation: self.asked(place.interface).await,
@@ -207,6 +218,21 @@ impl Loop {
             .flatten()
     }
 
+    /// The invitations of nodes that are managers.
+    async fn others(&self, peers: &[Ipv4Addr], interface: &str) -> Vec<Invitation> {
+        let Some(members) = &self.ends.members else {
+            return Vec::new();
+        };
+        let ask = |peer: Ipv4Addr| async move {
+            let answer = members.get(SocketAddrV4::new(peer, members::PORT), interface, MEMBER_SWARM);
+            serde_json::from_slice::<Option<Invitation>>(&answer.await.ok()?).ok()?
+        };
+        let answers = stream::iter(peers.iter().copied())
+            .map(ask)
+            .buffer_unordered(AT_ONCE);
+        answers.filter_map(std::future::ready).collect().await
+    }
+
     fn show(&self, status: EngineStatus) {
         self.ends.status.send_if_modified(|old| {
             let changed = *old != status;
@@ -226,7 +252,7 @@ impl Loop {
 
 fn part(member: &Membership) -> SwarmPart {
     match &member.control {
-        Control::Worker => SwarmPart::Worker,
+        Control::Worker | Control::Pending => SwarmPart::Worker,
         _ if member.leads() => SwarmPart::Leader,
         Control::NoQuorum | Control::Manager(_) => SwarmPart::Manager,
     }

@@ -12,8 +12,6 @@ pub const MANAGER_PORT: u16 = 2377;
 pub enum Swarm {
     /// None.
     Out,
-    /// The engine is joining one.
-    Joining,
     /// It is in one whose keys are encrypted with a key that only people have.
     Locked,
     /// It should be in one, but cannot: the engine's own words.
@@ -29,7 +27,7 @@ pub struct Membership {
     pub node: String,
     /// The address that it told the others; `None` when it is no IPv4 address.
     pub address: Option<Ipv4Addr>,
-    /// How many managers it knows of.
+    /// How many managers it knows of; 0 while it cannot tell.
     pub managers: usize,
     /// What it can do there.
     pub control: Control,
@@ -40,6 +38,8 @@ pub struct Membership {
 pub enum Control {
     /// Runs tasks.
     Worker,
+    /// Joins, or seeks its managers after a restart.
+    Pending,
     /// Is a manager, but too few others are there to decide anything.
     NoQuorum,
     /// Is a manager of a swarm that works.
@@ -50,10 +50,17 @@ pub enum Control {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manager {
     /// The secret with which workers join.
-    pub worker_token: String,
+    pub worker_token: Token,
     /// All nodes, this one among them.
     pub nodes: Vec<Node>,
+    /// How many services there are.
+    pub services: usize,
 }
+
+/// A secret of the swarm's.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Token(pub String);
 
 /// A node as a manager sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,21 +86,65 @@ pub struct Raft {
     pub reachable: bool,
     /// Whether it leads.
     pub leader: bool,
+    /// Whether it has joined the others; a node that was promoted while it was away has not.
+    pub member: bool,
 }
 
 /// Node label with the node's role, `master` or `node`, for constraints such as `node.labels.role==master`.
 pub const ROLE_LABEL: &str = "role";
 
 /// What a manager tells another member of the cluster. It holds a secret: it only travels between members.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Invitation {
     /// The manager's address on the cluster network.
     pub manager: Ipv4Addr,
     /// The secret with which workers join.
-    pub worker_token: String,
-    /// Identifiers of the swarm's nodes.
-    pub nodes: Vec<String>,
+    pub worker_token: Token,
+    /// The swarm's nodes.
+    pub nodes: Vec<Member>,
+    /// How many services there are.
+    pub services: usize,
+}
+
+/// A node of the swarm that a member is invited to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Member {
+    /// Its identifier.
+    pub id: String,
+    /// Whether its engine answers the manager.
+    pub ready: bool,
+}
+
+impl Manager {
+    /// Whether nothing is lost with this swarm.
+    pub fn is_empty(&self) -> bool {
+        self.nodes.len() <= 1 && self.services == 0
+    }
+
+    /// How many managers there are.
+    pub fn managers(&self) -> usize {
+        self.nodes.iter().filter(|node| node.manager.is_some()).count()
+    }
+}
+
+impl Invitation {
+    /// Whether nothing is lost with this swarm.
+    pub fn is_empty(&self) -> bool {
+        self.nodes.len() <= 1 && self.services == 0
+    }
+
+    /// Whether a node is in this swarm, and if so, whether it answers.
+    pub fn is_ready(&self, node: &str) -> Option<bool> {
+        let found = self.nodes.iter().find(|member| member.id == node);
+        found.map(|member| member.ready)
+    }
+
+    /// Whether a node is in this swarm.
+    pub fn knows(&self, node: &str) -> bool {
+        self.is_ready(node).is_some()
+    }
 }
 
 impl Membership {
@@ -105,7 +156,8 @@ impl Membership {
         Some(Invitation {
             manager: self.address?,
             worker_token: manager.worker_token.clone(),
-            nodes: manager.nodes.iter().map(|node| node.id.clone()).collect(),
+            nodes: manager.nodes.iter().map(Member::of).collect(),
+            services: manager.services,
         })
     }
 
@@ -119,12 +171,18 @@ impl Membership {
     }
 }
 
+impl Member {
+    fn of(node: &Node) -> Self {
+        Self {
+            id: node.id.clone(),
+            ready: node.ready,
+        }
+    }
+}
+
 /// Without the secret.
-impl std::fmt::Debug for Invitation {
+impl std::fmt::Debug for Token {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Invitation")
-            .field("manager", &self.manager)
-            .field("nodes", &self.nodes)
-            .finish_non_exhaustive()
+        f.write_str("Token(..)")
     }
 }

@@ -144,10 +144,13 @@ fn a_card_flashed_anew_joins_under_its_name_and_its_old_self_is_forgotten() {
 }
 
 #[test]
-fn of_two_nodes_the_one_that_is_left_makes_the_swarm_anew_and_the_other_joins_it_later() {
+fn of_two_nodes_the_one_that_is_left_makes_a_swarm_and_gives_it_up_for_the_services_of_the_other() {
     let mut lab = Lab::new(2);
     let master = settle(&all(&lab.machines));
     lab.until_whole(master, &["n1", "n2"], 1);
+    lab.engines[master]
+        .run("service create --detach --no-resolve-image --name web busybox sleep 1")
+        .unwrap();
     lab.cut(master);
     let left = 1 - master;
     let name = lab.machines[left].name.clone();
@@ -156,4 +159,6 @@ fn of_two_nodes_the_one_that_is_left_makes_the_swarm_anew_and_the_other_joins_it
     lab.return_to_life(master);
     lab.until_whole(left, &["n1", "n2"], 1);
     assert_eq!(settle(&all(&lab.machines)), left);
+    let services = lab.engines[left].run("service ls --format {{.Name}}");
+    assert_eq!(services.as_deref(), Ok("web"));
 }

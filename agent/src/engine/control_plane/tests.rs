@@ -14,13 +14,16 @@ fn at(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// `w`: worker, `m`: manager, `L`: leader; behind it `-` when it is gone. Number n has the address .n and the name n<n>.
+/// `w`: worker, `m`: manager, `L`: leader, `p`: promoted, but not with the other managers yet; behind it `-` when it is
+/// gone. Number n has the address .n and the name n<n>.
 fn nodes(text: &str) -> Vec<Node> {
     let raft = |kind: char, here: bool| match kind {
         'w' => None,
+        'p' => Some(Raft::default()),
         _ => Some(Raft {
             reachable: here,
             leader: kind == 'L',
+            member: true,
         }),
     };
     let words = text.split_whitespace().zip(1..);
@@ -61,7 +64,7 @@ fn the_number_of_managers_follows_the_number_of_nodes() {
         ("L m m m m w w w w", None, None),
         // One gone for a reboot is waited for, then replaced, then demoted.
         ("L m m- w", None, promote("4")),
-        ("L m m- m", demote("2"), demote("3")),
+        ("L m m- m", demote("3"), demote("3")),
         // Nobody is left to replace it, and with two nodes one manager is as good as two.
         ("L m m-", None, demote("3")),
         ("L m w-", None, demote("2")),
@@ -70,6 +73,9 @@ fn the_number_of_managers_follows_the_number_of_nodes() {
         ("m L", demote("2"), demote("2")),
         // Without a majority of the rest nobody is demoted.
         ("L m- m-", None, None),
+        // Promoted and gone before it was one: it cannot be demoted, only forgotten.
+        ("L w w p-", promote("2"), promote("2")),
+        ("L m m p-", None, Some(Action::Remove("4".to_owned()))),
     ] {
         let nodes = nodes(swarm);
         let mut plane = ControlPlane::default();
@@ -81,21 +87,41 @@ fn the_number_of_managers_follows_the_number_of_nodes() {
 
 #[test]
 fn a_card_flashed_anew_takes_the_place_of_its_old_self() {
-    let mut swarm = nodes("L w- w");
-    swarm[2].hostname = "n2".to_owned();
     let next = |swarm: &[Node]| ControlPlane::default().next(at(0), swarm, Some(address(1)));
-    assert_eq!(next(&swarm), Some(Action::Remove("2".to_owned())));
-    let mut managers = nodes("L m- w m");
-    managers[2].hostname = "n2".to_owned();
+    let twin = |text: &str| {
+        let mut swarm = nodes(text);
+        (swarm[2].hostname, swarm[2].address) = (swarm[1].hostname.clone(), swarm[1].address);
+        swarm
+    };
+    assert_eq!(next(&twin("L w- w")), Some(Action::Remove("2".to_owned())));
     assert_eq!(
-        next(&managers),
+        next(&twin("L m- w m")),
         demote("2"),
         "a manager is demoted before it is removed"
     );
-    // Two that are both there under one name are two nodes.
-    let mut both = nodes("L w");
-    both[1].hostname = "n1".to_owned();
-    assert_eq!(next(&both), None);
+    assert_eq!(next(&twin("L p- w m")), Some(Action::Remove("2".to_owned())));
+    assert_eq!(
+        next(&twin("L m- w m-")),
+        None,
+        "without a majority of the rest it stays"
+    );
+}
+
+#[test]
+fn two_pis_of_one_name_are_two_nodes() {
+    let mut swarm = nodes("L w- w");
+    swarm[2].hostname = "n2".to_owned();
+    let mut plane = ControlPlane::default();
+    assert_eq!(plane.next(at(0), &swarm, Some(address(1))), promote("3"));
+    assert_eq!(plane.next(at(899), &swarm, Some(address(1))), promote("3"));
+    let removed = Some(Action::Remove("2".to_owned()));
+    assert_eq!(
+        plane.next(at(900), &swarm, Some(address(1))),
+        removed,
+        "gone for good"
+    );
+    swarm[1].ready = true;
+    assert_eq!(plane.next(at(1000), &swarm, Some(address(1))), promote("2"));
 }
 
 #[test]
@@ -119,6 +145,7 @@ fn apply(nodes: &mut Vec<Node>, action: &Action) {
             nodes[at].manager = Some(Raft {
                 reachable: nodes[at].ready,
                 leader: false,
+                member: true,
             });
         }
         Action::Demote(id) => {
