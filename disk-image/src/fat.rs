@@ -50,6 +50,9 @@ pub enum FatError {
     },
 }
 
+/// Ten times the largest file of a boot partition; one that says it is larger is damaged, or made to fill memory.
+const MAX_FILE: u64 = 512 * 1024 * 1024;
+
 /// A folder of FAT holds 2 MiB of 32-byte entries.
 const MAX_ENTRIES: usize = 65_536;
 
@@ -113,6 +116,7 @@ impl<D: Read + Write + Seek> BootPartition<D> {
         if entry.is_folder {
             return Err(FatError::Name(name.to_owned()));
         }
+        check_length(name, entry.length)?;
         let mut bytes = Vec::new();
         self.root()
             .open_file(name)
@@ -229,6 +233,14 @@ impl<D: Read + Write + Seek> BootPartition<D> {
     }
 }
 
+fn check_length(name: &str, length: u64) -> Result<(), FatError> {
+    if length > MAX_FILE {
+        let error = io::Error::other(format!("it claims to have {length} bytes"));
+        return Err(failed("reading", name, error));
+    }
+    Ok(())
+}
+
 /// Deeper than any boot partition; a damaged folder may be its own parent.
 const MAX_DEPTH: usize = 8;
 
@@ -252,6 +264,7 @@ fn collect<D: ReadWriteSeek>(
         if entry.is_dir() {
             collect(&entry.to_dir(), &format!("{inner}/"), depth + 1, files)?;
         } else {
+            check_length(&inner, entry.len())?;
             let mut bytes = Vec::new();
             let read = entry.to_file().read_to_end(&mut bytes);
             read.map_err(|error| failed("reading", &inner, error))?;

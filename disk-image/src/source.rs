@@ -1,21 +1,26 @@
 //! A card image as a stream of its uncompressed bytes, whatever it is packed in.
 //!
-//! What a file is, its content says, not its name: a raw image, a zip archive with one `.img` in it, or gzip (of any
-//! number of members). A file that is damaged or cut short gives an error before the end, never a short success;
-//! for zip and gzip the checksum is compared at the end, so only who reads to the end may trust what was read.
+//! What a file is, its content says, not its name: a raw image, a zip archive with one `.img` in it, or gzip, xz, zstd
+//! or bzip2 (of any number of members, streams or frames). A file that is damaged or cut short gives an error before
+//! the end, never a short success; checksums are compared at the end, so only who reads to the end may trust what was
+//! read. Memory is bounded whatever a file says; how much comes out is for the reader to bound.
 
+mod packed;
+mod packing;
+mod xz;
+mod xz_index;
 mod zipped;
+mod zstd_frames;
 
 use std::fs::File;
-use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom};
+use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use flate2::bufread::MultiGzDecoder;
-
 use crate::mbr::Sector;
+use packing::Packing;
 
 /// What is accepted, as said in errors.
-const ACCEPTED: &str = "a raw .img, or one packed as .zip or .gz";
+const ACCEPTED: &str = "a raw .img, or one packed as .zip, .xz, .gz, .zst or .bz2";
 const BUFFER_LEN: usize = 256 * 1024;
 
 /// Why a file is not taken as a card image.
@@ -126,15 +131,21 @@ impl Source {
         file.by_ref().take(8).read_to_end(&mut start).map_err(io_error)?;
         let length = file.seek(SeekFrom::End(0)).map_err(io_error)?;
         file.seek(SeekFrom::Start(0)).map_err(io_error)?;
-        let (inner, length): (Box<dyn Read + Send>, _) = match Packing::of(&start) {
+        let packing = Packing::of(&start);
+        let damaged = |error: io::Error| SourceError::Damaged {
+            name: name.to_owned(),
+            reason: error.to_string(),
+        };
+        let (inner, length): (Box<dyn Read + Send>, _) = match packing {
             Packing::None => (Box::new(file), Some(length)),
-            Packing::Gzip => {
-                let buffered = BufReader::with_capacity(BUFFER_LEN, file);
-                (Box::new(MultiGzDecoder::new(buffered)), None)
-            }
             Packing::Zip => {
                 let (reader, length) = zipped::open(name, file)?;
                 (Box::new(reader), Some(length))
+            }
+            Packing::Stream(format) => {
+                let length = packed::length(format, &mut file, length).map_err(damaged)?;
+                file.seek(SeekFrom::Start(0)).map_err(io_error)?;
+                (packed::open(format, file).map_err(damaged)?, length)
             }
             Packing::Other(format) => {
                 let name = name.to_owned();
@@ -169,7 +180,8 @@ impl Source {
         }
     }
 
-    /// The length of the unpacked image in bytes. `None` for gzip, whose trailer says it modulo 4 GiB only.
+    /// The length of the unpacked image in bytes. `None` for bzip2, for zstd that was packed from a pipe, and for gzip,
+    /// whose trailer says it modulo 4 GiB only.
     pub fn length(&self) -> Option<u64> {
         self.length
     }
@@ -201,28 +213,6 @@ impl Read for Source {
                 Err(self.damaged(io::ErrorKind::UnexpectedEof, &reason))
             }
             _ => Ok(count),
-        }
-    }
-}
-
-enum Packing {
-    None,
-    Gzip,
-    Zip,
-    Other(&'static str),
-}
-
-impl Packing {
-    /// From the first bytes of a file.
-    fn of(start: &[u8]) -> Self {
-        match start {
-            [0x1f, 0x8b, ..] => Self::Gzip,
-            [b'P', b'K', 3 | 5 | 7, ..] => Self::Zip,
-            [0xfd, b'7', b'z', b'X', b'Z', ..] => Self::Other("xz"),
-            [0x28, 0xb5, 0x2f, 0xfd, ..] => Self::Other("zstd"),
-            [b'B', b'Z', b'h', ..] => Self::Other("bzip2"),
-            [b'7', b'z', 0xbc, 0xaf, ..] => Self::Other("7-Zip"),
-            _ => Self::None,
         }
     }
 }

@@ -10,6 +10,7 @@ use nix::fcntl::{OFlag, PosixFadviseAdvice, posix_fadvise};
 use nix::sys::stat::{major, minor};
 
 use crate::device::Device;
+use crate::image::is_same;
 use crate::ioctl::reread_partition_table;
 use crate::size;
 
@@ -34,7 +35,7 @@ impl Card {
     ///
     /// # Errors
     /// When it is in use, is the image itself, or is no card.
-    pub fn find(path: &Path, new_size: Option<u64>, image: &Path, root: &Path) -> Result<Self> {
+    pub fn find(path: &Path, new_size: Option<u64>, image: &File, root: &Path) -> Result<Self> {
         let name = path.display();
         let card = |kind| Self {
             path: path.to_owned(),
@@ -58,8 +59,7 @@ impl Card {
         if new_size.is_some() {
             bail!("--card-size is for a new file, and {name} exists");
         }
-        let image_meta = std::fs::metadata(image).with_context(|| format!("{}", image.display()))?;
-        if (meta.dev(), meta.ino()) == (image_meta.dev(), image_meta.ino()) {
+        if is_same(image, path).with_context(|| format!("{name}"))? {
             bail!("{name} is the image itself: name the card with --device and the image last");
         }
         if meta.is_file() {
@@ -85,8 +85,11 @@ impl Card {
         let number = format!("{}:{}", major(meta.rdev()), minor(meta.rdev()));
         let device = Device::read(root, &number).with_context(|| format!("looking at {name}"))?;
         device.check()?;
-        let image = image.canonicalize().ok();
-        if device.backing_file.is_some() && device.backing_file == image {
+        if device
+            .backing_file
+            .as_ref()
+            .is_some_and(|file| is_same(image, file).is_ok_and(|same| same))
+        {
             bail!("{name} is the image itself: name the card with --device and the image last");
         }
         Ok(card(Kind::Block(Box::new(device))))

@@ -1,6 +1,7 @@
 //! The command line. Without a subcommand a card is written; subcommands stand beside that.
 
 mod secret;
+mod source;
 mod verify;
 mod write;
 
@@ -8,6 +9,7 @@ use anyhow::Result;
 use clap::Subcommand;
 
 pub use secret::Secret;
+pub use source::ImageOptions;
 pub use verify::VerifyCard;
 pub use write::WriteCard;
 
@@ -18,8 +20,9 @@ Examples:
         --device /dev/sdb cluster-lab.img.zip
   A virtual card of 4 GiB:
     flash --hostname cl-node-1 --card-size 4G --device cl-node-1.img cluster-lab.img.zip
+  A download, checked, and gone on with if it breaks:
+    sudo flash --hostname cl-node-2 --sha256 9f86d0... --device /dev/sdb https://example.org/x.img.xz
 
-The image may be a raw .img, or one packed as .zip or .gz; what it is, its content says.
 A card is whole or does not boot: its partition table is written last, when everything
 else has been read back and compared.";
 

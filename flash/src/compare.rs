@@ -11,9 +11,9 @@ use std::sync::atomic::AtomicBool;
 use anyhow::{Context, Result, bail};
 use disk_image::fat::BootPartition;
 use disk_image::mbr::{Mbr, Partition};
-use disk_image::source::Source;
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 
+use crate::image::Image;
 use crate::peek::Peek;
 use crate::progress::Progress;
 use crate::write::{BLOCK, Watch};
@@ -46,10 +46,10 @@ pub(crate) struct Differences {
 ///
 /// # Errors
 /// When they differ in more than settings, or one cannot be read.
-pub(crate) fn card(device: &Path, image: &Path, interrupted: Arc<AtomicBool>) -> Result<Differences> {
-    let mut source = Source::open(image)?;
+pub(crate) fn card(device: &Path, image: &Image, interrupted: Arc<AtomicBool>) -> Result<Differences> {
+    let mut source = image.source()?;
     let table =
-        Mbr::parse(source.first_sector(), source.length()).with_context(|| format!("{}", image.display()))?;
+        Mbr::parse(source.first_sector(), source.length()).with_context(|| image.name().to_owned())?;
     let boot = table.boot_partition().copied();
     let mut card = File::open(device).context("opening it")?;
     // What the system remembers says nothing about the card.
@@ -59,7 +59,7 @@ pub(crate) fn card(device: &Path, image: &Path, interrupted: Arc<AtomicBool>) ->
     drop(progress);
     let settings = match boot.filter(|_| boot_differs) {
         Some(boot) => {
-            let expected = files(Peek::new(Source::open(image)?), &boot)?;
+            let expected = files(Peek::new(image.source()?), &boot)?;
             let found = files(card, &boot).context("its boot partition differs, and")?;
             settings(&expected, &found)?
         }

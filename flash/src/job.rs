@@ -1,6 +1,5 @@
 //! One card's image and settings, checked before and done after the user has been asked.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::SystemTime;
@@ -9,9 +8,9 @@ use anyhow::{Context, Result, bail};
 use boot_config::FILE_NAME;
 use disk_image::fat::BootPartition;
 use disk_image::mbr::{Mbr, Partition};
-use disk_image::source::Source;
 
 use crate::card::{Card, OpenCard};
+use crate::image::Image;
 use crate::membership::Membership;
 use crate::peek::Peek;
 use crate::progress::Progress;
@@ -23,10 +22,12 @@ use crate::write::{Extent, Watch, clear_head, finish, write_body};
 
 /// The partition table and what boot loaders put behind it.
 const HEAD: u64 = 1024 * 1024;
+/// Behind the last partition there is at most what some tool left there.
+const TAIL_MAX: u64 = 1024 * 1024 * 1024;
 
 /// What is to be done, checked.
 pub(crate) struct Job {
-    image: PathBuf,
+    image: Image,
     table: Mbr,
     /// Length of the image, if known before it is unpacked.
     length: Option<u64>,
@@ -36,11 +37,11 @@ pub(crate) struct Job {
 
 impl Job {
     /// Opens the image and tries the settings on a copy of its boot partition in memory.
-    pub(crate) fn check(image: &Path, wanted: &Wanted, membership: &Membership) -> Result<Self> {
-        let name = image.display();
-        let source = Source::open(image)?;
+    pub(crate) fn check(image: &Image, wanted: &Wanted, membership: &Membership) -> Result<Self> {
+        let name = image.name();
+        let source = image.source()?;
         let length = source.length();
-        let table = Mbr::parse(source.first_sector(), length).with_context(|| format!("{name}"))?;
+        let table = Mbr::parse(source.first_sector(), length).with_context(|| name.to_owned())?;
         let boot = table.boot_partition().copied();
         let mut disk = Peek::new(source);
         let edits = match (wanted.is_empty() && membership.is_empty(), &boot) {
@@ -62,7 +63,7 @@ impl Job {
             }
         };
         Ok(Self {
-            image: image.to_owned(),
+            image: image.clone(),
             table,
             length,
             boot,
@@ -99,10 +100,11 @@ impl Job {
         let extent = Extent {
             card: size,
             head,
+            longest: self.table.end().saturating_add(TAIL_MAX),
             blank: card.is_blank(),
         };
         clear_head(card, head)?;
-        let mut source = Source::open(&self.image)?;
+        let mut source = self.image.source()?;
         let writing = Progress::new("writing", self.length, Arc::clone(interrupted));
         let written = write_body(&mut source, card, extent, &writing)?;
         drop(writing);

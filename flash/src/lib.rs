@@ -4,11 +4,14 @@
 //! written; the partition table goes first when an old card is overwritten and comes last when the new one is proven,
 //! so that a card is either whole or does not boot.
 
+mod cache;
 pub mod card;
 pub mod cli;
 mod compare;
 pub mod device;
+pub mod download;
 mod hash;
+pub mod image;
 mod invoker;
 mod ioctl;
 mod job;
@@ -18,5 +21,6 @@ pub mod progress;
 pub mod secret;
 pub mod settings;
 pub mod size;
+pub mod trust;
 pub mod verify;
 pub mod write;

@@ -7,10 +7,14 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use crate::hash::{STEP as BLOCK, is_zero};
 
+/// A boot partition holds a tenth of this. What is made to fill memory stops here.
+const HELD_MAX: usize = 1024 * 1024 * 1024 / BLOCK;
+
 /// An image of which only what was looked at is in memory. What is written stays in memory.
 pub struct Peek<R> {
     image: R,
     blocks: Vec<Option<Box<[u8]>>>,
+    held: usize,
     position: u64,
 }
 
@@ -20,6 +24,7 @@ impl<R: Read> Peek<R> {
         Self {
             image,
             blocks: Vec::new(),
+            held: 0,
             position: 0,
         }
     }
@@ -40,8 +45,12 @@ impl<R: Read> Peek<R> {
                     count => filled += count,
                 }
             }
-            self.blocks
-                .push((!is_zero(&bytes)).then(|| bytes.into_boxed_slice()));
+            let block = (!is_zero(&bytes)).then(|| bytes.into_boxed_slice());
+            self.held += usize::from(block.is_some());
+            if self.held > HELD_MAX {
+                return Err(io::Error::other("there is more on it than fits into memory"));
+            }
+            self.blocks.push(block);
         }
         Ok((index, offset))
     }

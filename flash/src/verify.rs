@@ -94,6 +94,7 @@ mod tests {
         let extent = Extent {
             card: None,
             head: 512,
+            longest: u64::MAX,
             blank: false,
         };
         let mut copy = Cursor::new(Vec::new());

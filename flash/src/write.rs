@@ -28,6 +28,8 @@ pub struct Extent {
     pub card: Option<u64>,
     /// Bytes at the start that are kept back.
     pub head: usize,
+    /// Longest image that makes sense for its partition table: what unpacks to more is no card image.
+    pub longest: u64,
     /// Whether the card reads as zeros already, so that zeros need not be written. Never so on a used card.
     pub blank: bool,
 }
@@ -60,6 +62,9 @@ pub enum WriteError {
     /// There is no room behind a virtual card.
     #[error("no space left at byte {0} of the card: use a larger card, or make room where its file is")]
     Full(u64),
+    /// What is unpacked does not end where its partitions do.
+    #[error("the image goes on far behind its last partition, past byte {0}: it is damaged or no card image")]
+    Endless(u64),
     /// Ctrl-C.
     #[error("interrupted")]
     Interrupted,
@@ -123,6 +128,9 @@ pub fn write_body(
             written.length += block.len() as u64;
             if let Some(card) = extent.card.filter(|&card| card < written.length) {
                 return Err(WriteError::Full(card));
+            }
+            if written.length > extent.longest {
+                return Err(WriteError::Endless(extent.longest));
             }
             let missing = extent.head - written.head.len();
             let (head, body) = block.split_at(missing.min(block.len()));
@@ -216,6 +224,7 @@ mod tests {
         Extent {
             card: Some(card),
             head: HEAD,
+            longest: u64::MAX,
             blank,
         }
     }
@@ -287,6 +296,21 @@ mod tests {
             assert!(error.to_string().starts_with(expected), "{error}");
             assert!(card.get_ref()[..HEAD].iter().all(|&byte| byte == 0));
         }
+    }
+
+    #[test]
+    fn an_image_that_never_ends_is_given_up() {
+        let mut card = Cursor::new(Vec::new());
+        let extent = Extent {
+            card: None,
+            longest: 2 * BLOCK as u64,
+            ..extent(0, true)
+        };
+        let error = write_body(&mut io::repeat(0), &mut card, extent, &looker(u64::MAX)).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the image goes on far behind its last partition, past byte 8388608: it is damaged or no card image"
+        );
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Card images as zip and gzip pack them, whole, damaged and cut short.
+//! Card images as zip, gzip, xz, zstd and bzip2 pack them, whole, damaged and cut short.
 
 use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
@@ -52,6 +52,33 @@ impl Image {
         archive
     }
 
+    /// By a tool that leaves the original; its suffix is the tool's own.
+    fn packed(&self, tool: &str, options: &[&str], suffix: &str) -> PathBuf {
+        let name = self.path("card.img").display().to_string();
+        run(tool, &[options, &["-k", "-q", "-f", &name]].concat());
+        let packed = self.path(&format!("{}-{}", options.concat(), suffix));
+        std::fs::rename(format!("{name}.{suffix}"), &packed).unwrap();
+        packed
+    }
+
+    /// All ways of packing streams, with the length that they tell.
+    fn streams(&self) -> Vec<(PathBuf, Option<u64>)> {
+        let length = Some(3 * MIB);
+        vec![
+            (self.gzip(), None),
+            (self.packed("bzip2", &[], "bz2"), None),
+            (self.packed("xz", &["-0"], "xz"), length),
+            (
+                self.packed("xz", &["-0", "-T2", "--block-size=300000"], "xz"),
+                length,
+            ),
+            (self.packed("xz", &["-0", "--check=none"], "xz"), length),
+            (self.packed("zstd", &[], "zst"), length),
+            (self.packed("zstd", &["--no-check"], "zst"), length),
+            (self.packed("zstd", &["--no-content-size"], "zst"), None),
+        ]
+    }
+
     fn gzip(&self) -> PathBuf {
         run("gzip", &["-k", self.path("card.img").to_str().unwrap()]);
         self.path("card.img.gz")
@@ -89,12 +116,60 @@ fn every_packing_gives_the_same_bytes() {
         (image.zip(&["-0"], &["card.img"]), length),
         (gzip, None),
         (twice, None),
-    ] {
+    ]
+    .into_iter()
+    .chain(Image::new().streams())
+    {
         let source = Source::open(&path).unwrap();
         assert_eq!(source.length(), expected, "{path:?}");
         let mbr = Mbr::parse(source.first_sector(), source.length()).unwrap();
         assert_eq!(mbr.partuuid(1), "1a2b3c4d-01");
         assert!(read(&path).unwrap() == image.bytes, "{path:?}");
+    }
+}
+
+#[test]
+fn several_streams_in_one_file() {
+    let image = Image::new();
+    let (first, second) = image.bytes.split_at(1_000_000);
+    for (tool, suffix, between, length) in [
+        ("xz", "xz", &[0; 8][..], Some(3 * MIB)),
+        ("xz", "xz", &[], Some(3 * MIB)),
+        ("zstd", "zst", &[], Some(3 * MIB)),
+        // A skippable frame.
+        ("zstd", "zst", b"\x51\x2a\x4d\x18\x03\0\0\0abc", Some(3 * MIB)),
+        ("bzip2", "bz2", &[], None),
+    ] {
+        let mut streams = Vec::new();
+        for part in [first, second] {
+            let path = image.path("part");
+            std::fs::write(&path, part).unwrap();
+            run(tool, &["-k", "-q", "-f", path.to_str().unwrap()]);
+            streams.extend(std::fs::read(image.path(&format!("part.{suffix}"))).unwrap());
+            streams.extend(between);
+        }
+        let path = image.path("streams");
+        std::fs::write(&path, streams).unwrap();
+        assert_eq!(Source::open(&path).unwrap().length(), length, "{tool}");
+        assert!(read(&path).unwrap() == image.bytes, "{tool}");
+    }
+}
+
+#[test]
+fn what_would_take_all_memory_is_an_error() {
+    let image = Image::new();
+    let xz = image.packed("xz", &["--lzma2=preset=0,dict=768MiB"], "xz");
+    // From a pipe, zstd cannot know that the whole image is smaller than the window that it asks for.
+    let zstd = image.path("long.zst");
+    let command = format!(
+        "cat {} | zstd -1 -q --long=30 -o {}",
+        image.path("card.img").display(),
+        zstd.display()
+    );
+    run("sh", &["-c", &command]);
+    for path in [xz, zstd] {
+        let message = read(&path).map(|bytes| bytes.len()).unwrap_err();
+        assert!(message.contains("memory"), "{message}");
     }
 }
 
@@ -109,7 +184,8 @@ fn the_content_decides_not_the_name() {
 #[test]
 fn cut_short_is_an_error_wherever_the_cut_is() {
     let image = Image::new();
-    for packed in [image.zip(&[], &["card.img"]), image.gzip()] {
+    let streams = image.streams().into_iter().map(|(path, _)| path);
+    for packed in streams.chain([image.zip(&[], &["card.img"])]) {
         let whole = std::fs::read(&packed).unwrap();
         let cut = image.path("cut");
         for length in [20, 600, whole.len() / 2, whole.len() - 1, whole.len() - 9] {
@@ -130,11 +206,16 @@ fn cut_short_is_an_error_wherever_the_cut_is() {
 #[test]
 fn one_wrong_bit_is_an_error() {
     let image = Image::new();
-    for packed in [
-        image.zip(&[], &["card.img"]),
-        image.zip(&["-0"], &["card.img"]),
-        image.gzip(),
-    ] {
+    // Without a check value a wrong bit may look like a right one.
+    let streams = image.streams().into_iter().map(|(path, _)| path);
+    let streams = streams.filter(|path| {
+        !["-0--check=none-xz", "--no-check-zst"]
+            .iter()
+            .any(|name| path.ends_with(name))
+    });
+    let deflated = image.path("deflated.zip");
+    std::fs::copy(image.zip(&[], &["card.img"]), &deflated).unwrap();
+    for packed in streams.chain([deflated, image.zip(&["-0"], &["card.img"])]) {
         let mut bytes = std::fs::read(&packed).unwrap();
         let middle = bytes.len() / 2;
         bytes[middle] ^= 1;
@@ -181,7 +262,7 @@ fn what_is_no_card_image_is_refused_with_what_would_be_taken() {
         std::fs::write(image.path(name), bytes).unwrap();
         image.path(name)
     };
-    let taken = "what is taken is a raw .img, or one packed as .zip or .gz";
+    let taken = "what is taken is a raw .img, or one packed as .zip, .xz, .gz, .zst or .bz2";
     let no_table = format!("is not a card image: there is no partition table at its start; {taken}");
     let several = image.zip(&[], &["card.img", "b.img", "._b.img"]);
     let several = std::fs::read(several).unwrap();
@@ -194,16 +275,20 @@ fn what_is_no_card_image_is_refused_with_what_would_be_taken() {
         (image.path("text.img"), no_table.clone()),
         (image.path("text.img.gz"), no_table),
         (
+            file("x.7z", b"7z\xbc\xaf\x27\x1c\0\x04"),
+            format!("is packed with 7-Zip, which is not read here: unpack it first; {taken}"),
+        ),
+        (
             file("x.xz", b"\xfd7zXZ\0xx"),
-            format!("is packed with xz, which is not read here: unpack it first; {taken}"),
+            "x.xz cannot be unpacked (its end is missing)".to_owned(),
         ),
         (
             file("x.zst", b"\x28\xb5\x2f\xfdxxxx"),
-            "is packed with zstd, which".to_owned(),
+            "x.zst cannot be unpacked (its end is missing)".to_owned(),
         ),
         (
             file("x.bz2", b"BZh9xxxx"),
-            "is packed with bzip2, which".to_owned(),
+            "x.bz2 cannot be unpacked (".to_owned(),
         ),
         (without, "there is no .img file in ".to_owned()),
         (
@@ -226,7 +311,7 @@ fn what_is_no_card_image_is_refused_with_what_would_be_taken() {
         assert!(!message.contains('\n'), "{message}");
     }
     assert!(matches!(
-        Source::open(&image.path("x.xz")),
-        Err(SourceError::Format { format: "xz", .. })
+        Source::open(&image.path("x.7z")),
+        Err(SourceError::Format { format: "7-Zip", .. })
     ));
 }

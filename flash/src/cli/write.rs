@@ -8,7 +8,9 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, bail};
 
+use super::ImageOptions;
 use crate::card::Card;
+use crate::image::Image;
 use crate::job::Job;
 use crate::membership::Membership;
 use crate::settings::Options;
@@ -18,9 +20,9 @@ use crate::write::clear_head;
 /// What to write, where to, and with which settings.
 #[derive(Clone, Debug, clap::Args)]
 pub struct WriteCard {
-    /// Image to write: .img, .zip or .gz
-    #[arg(required = true)]
-    pub image: Option<PathBuf>,
+    /// Image to write.
+    #[command(flatten)]
+    pub image: ImageOptions,
     /// Card to write to: a whole block device such as /dev/sdb, or a file as a virtual card. The size of a file that
     /// exists is the size of the card; one that does not is made
     #[arg(long, short, value_name = "PATH", required = true)]
@@ -45,13 +47,15 @@ pub struct WriteCard {
 /// Before anything is written, or with a card that does not boot.
 pub(super) fn run(arguments: &WriteCard) -> Result<()> {
     // Optional for the parser only, because a subcommand stands in their place.
-    let (Some(image), Some(device)) = (&arguments.image, &arguments.device) else {
-        bail!("an image and --device are needed: see flash --help");
+    let Some(device) = &arguments.device else {
+        bail!("--device is needed: see flash --help");
     };
     let wanted = arguments.settings.check()?;
-    let job = Job::check(image, &wanted, &arguments.membership)?;
+    let image = &arguments.image.get()?;
+    let job = Job::check(image, &wanted, &arguments.membership)
+        .inspect_err(|error| image.forget_if_damaged(error))?;
     let new_size = arguments.card_size;
-    let card = Card::find(device, new_size, image, Path::new("/"))?;
+    let card = Card::find(device, new_size, image.file(), Path::new("/"))?;
     job.check_fits(&card)?;
     confirm(&card, image, arguments.yes)?;
 
@@ -62,6 +66,7 @@ pub(super) fn run(arguments: &WriteCard) -> Result<()> {
     let mut open = card.open()?;
     let result = job.write(&mut open, card.size(), &interrupted);
     let length = result.map_err(|error| {
+        image.forget_if_damaged(&error);
         let cleared = clear_head(&mut open, 512).is_ok();
         card.discard();
         let state = match (card.is_new(), cleared) {
@@ -90,7 +95,7 @@ pub(super) fn run(arguments: &WriteCard) -> Result<()> {
     Ok(())
 }
 
-fn confirm(card: &Card, image: &Path, yes: bool) -> Result<()> {
+fn confirm(card: &Card, image: &Image, yes: bool) -> Result<()> {
     if yes || card.is_new() {
         return Ok(());
     }
@@ -102,7 +107,7 @@ fn confirm(card: &Card, image: &Path, yes: bool) -> Result<()> {
     }
     eprint!(
         "Everything on {card} will be lost.\nWrite {} to it? [yes/no] ",
-        image.display()
+        image.name()
     );
     io::stderr().flush()?;
     let mut answer = String::new();

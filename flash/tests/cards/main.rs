@@ -1,10 +1,13 @@
 //! The real `flash` on virtual cards and loop devices; what it wrote is read back by mtools, cmp and fsck.vfat.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+mod downloads;
 mod failures;
 mod image;
 mod membership;
 mod refusals;
+mod server;
+mod sources;
 mod system;
 mod tools;
 mod verify;

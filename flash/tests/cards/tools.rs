@@ -24,7 +24,13 @@ impl Outcome {
 
 /// Runs `flash` without a terminal.
 pub(crate) fn flash(arguments: &[&str]) -> Outcome {
-    execute(env!("CARGO_BIN_EXE_flash"), arguments, "")
+    flash_with(&[], arguments, b"")
+}
+
+/// Runs `flash` with a cache folder of its own and the like.
+pub(crate) fn flash_with(environment: &[(&str, &str)], arguments: &[&str], input: &[u8]) -> Outcome {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_flash"));
+    execute(command.args(arguments).envs(environment.iter().copied()), input)
 }
 
 /// Runs a tool; fails with its whole output when it fails or is not there.
@@ -33,7 +39,7 @@ pub(crate) fn run(tool: &str, arguments: &[&str]) -> String {
 }
 
 pub(crate) fn run_with_input(tool: &str, arguments: &[&str], input: &str) -> String {
-    let outcome = execute(tool, arguments, input);
+    let outcome = execute(Command::new(tool).args(arguments), input.as_bytes());
     assert!(
         outcome.success,
         "{tool} {arguments:?}: {}{}",
@@ -42,9 +48,8 @@ pub(crate) fn run_with_input(tool: &str, arguments: &[&str], input: &str) -> Str
     outcome.stdout
 }
 
-fn execute(program: &str, arguments: &[&str], input: &str) -> Outcome {
-    let mut child = Command::new(program)
-        .args(arguments)
+fn execute(command: &mut Command, input: &[u8]) -> Outcome {
+    let mut child = command
         // The secrets of who runs the tests are not theirs to touch.
         .env("XDG_CONFIG_HOME", CONFIG_HOME)
         .env_remove("SUDO_UID")
@@ -53,8 +58,8 @@ fn execute(program: &str, arguments: &[&str], input: &str) -> Outcome {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .unwrap_or_else(|error| panic!("{program} cannot be run, is it installed? {error}"));
-    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        .unwrap_or_else(|error| panic!("{command:?} cannot be run, is it installed? {error}"));
+    let _ = child.stdin.take().unwrap().write_all(input);
     let output = child.wait_with_output().unwrap();
     Outcome {
         success: output.status.success(),
