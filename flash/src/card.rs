@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use nix::fcntl::{OFlag, PosixFadviseAdvice, posix_fadvise};
 use nix::sys::stat::{major, minor};
 
+use crate::candidate;
 use crate::device::Device;
 use crate::image::is_same;
 use crate::ioctl::reread_partition_table;
@@ -31,11 +32,17 @@ enum Kind {
 
 impl Card {
     /// Finds out what `path` is, and that it may be overwritten. `new_size` is for a file that does not exist yet.
-    /// `root` is where /sys and /proc are.
+    /// Devices of more than `max_size` bytes are no cards. `root` is where /sys and /proc are.
     ///
     /// # Errors
     /// When it is in use, is the image itself, or is no card.
-    pub fn find(path: &Path, new_size: Option<u64>, image: &File, root: &Path) -> Result<Self> {
+    pub fn find(
+        path: &Path,
+        new_size: Option<u64>,
+        image: &File,
+        max_size: u64,
+        root: &Path,
+    ) -> Result<Self> {
         let name = path.display();
         let card = |kind| Self {
             path: path.to_owned(),
@@ -84,7 +91,8 @@ impl Card {
         }
         let number = format!("{}:{}", major(meta.rdev()), minor(meta.rdev()));
         let device = Device::read(root, &number).with_context(|| format!("looking at {name}"))?;
-        device.check()?;
+        // Without the right to read it there is none to write it either, and that is said later.
+        candidate::check(&device, File::open(path).ok().as_mut(), max_size)?;
         if device
             .backing_file
             .as_ref()

@@ -1,5 +1,6 @@
 //! The command line. Without a subcommand a card is written; subcommands stand beside that.
 
+mod list;
 mod secret;
 mod source;
 mod verify;
@@ -8,6 +9,7 @@ mod write;
 use anyhow::Result;
 use clap::Subcommand;
 
+pub use list::ListCards;
 pub use secret::Secret;
 pub use source::ImageOptions;
 pub use verify::VerifyCard;
@@ -41,6 +43,8 @@ pub struct Arguments {
 /// What can be done besides writing a card.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
+    /// List the devices that may be cards, and why others are refused
+    List(ListCards),
     /// Compare a card with an image. Files in which settings are kept may differ, and are named
     Verify(VerifyCard),
     /// Show or replace the secret that makes cards members of a cluster
@@ -53,6 +57,7 @@ pub enum Command {
 /// Before anything is written, or with a card that does not boot.
 pub fn run(arguments: &Arguments) -> Result<()> {
     match &arguments.command {
+        Some(Command::List(arguments)) => list::run(arguments),
         Some(Command::Verify(arguments)) => verify::run(arguments),
         Some(Command::Secret(arguments)) => secret::run(arguments),
         None => write::run(&arguments.card),

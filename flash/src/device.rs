@@ -1,7 +1,7 @@
 //! What the kernel says about a block device (sysfs, mountinfo, swaps), and why it must not be overwritten.
 //!
-//! Sizes and the `removable` flag decide nothing: readers of memory cards built into laptops are not removable, and
-//! every limit of size ages. What counts is whether anything uses the device.
+//! The `removable` flag decides nothing: readers of memory cards built into laptops are not removable. What counts is
+//! whether anything uses the device, or could: a disk that is far larger than a card has to be asked for.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,6 +16,10 @@ pub struct Device {
     pub name: String,
     /// Vendor's and product's name, where the kernel knows them.
     pub model: Option<String>,
+    /// Serial number, where the kernel knows it.
+    pub serial: Option<String>,
+    /// How it is connected, by the folder that sysfs has it in.
+    pub bus: Option<String>,
     /// In bytes.
     pub size: u64,
     /// The whole device, if this is a partition of it.
@@ -52,6 +56,25 @@ pub enum Refusal {
     /// In use.
     #[error("{0} is in use: {1} is part of {2} (RAID, LVM or encryption); stop that first")]
     Held(String, String, String),
+    /// Not in use now, but a part of something that is.
+    #[error(
+        "{0} has data of {2} on {1}, which no mount shows; if nobody needs it, erase that first (wipefs --all /dev/{1})"
+    )]
+    Member(String, String, &'static str),
+    /// More than a card.
+    #[error(
+        "{device} holds {size}, more than the {max} that is taken for a card; if it is the right one, add --max-size {enough}"
+    )]
+    TooLarge {
+        /// The device.
+        device: String,
+        /// Its size.
+        size: String,
+        /// The limit.
+        max: String,
+        /// A limit that would do.
+        enough: String,
+    },
     /// Cannot be written.
     #[error("{0} is read-only: move the lock switch of the card or its adapter, or check the reader")]
     ReadOnly(String),
@@ -96,6 +119,9 @@ impl Device {
         Ok(Self {
             model: Some(model.split_whitespace().collect::<Vec<_>>().join(" "))
                 .filter(|model| !model.is_empty()),
+            serial: Some([text("device/serial"), text("serial")].concat())
+                .filter(|serial| !serial.is_empty()),
+            bus: bus(&folder),
             // sysfs counts in 512 bytes whatever the device's own sector is.
             size: sectors * 512,
             partition_of,
@@ -145,6 +171,21 @@ impl Device {
         }
         Ok(())
     }
+}
+
+/// The bus nearest to the device in its path: a reader on USB is a SCSI disk, too.
+fn bus(folder: &Path) -> Option<String> {
+    let path = folder.to_string_lossy();
+    let buses = [
+        ("/usb", "usb"),
+        ("/mmc_host/", "mmc"),
+        ("/nvme", "nvme"),
+        ("/ata", "ata"),
+        ("/virtio", "virtio"),
+    ];
+    let found = buses.iter().find(|(part, _)| path.contains(part));
+    let virtual_bus = || file_name(folder).starts_with("loop").then_some("loop");
+    found.map(|(_, bus)| *bus).or_else(virtual_bus).map(str::to_owned)
 }
 
 /// Mount points of the known parts (name, number) in the text of /proc/self/mountinfo, see proc(5).

@@ -5,6 +5,7 @@
 //! so that a card is either whole or does not boot.
 
 mod cache;
+pub mod candidate;
 pub mod card;
 pub mod cli;
 mod compare;
@@ -20,6 +21,7 @@ pub mod peek;
 pub mod progress;
 pub mod secret;
 pub mod settings;
+pub mod signature;
 pub mod size;
 pub mod trust;
 pub mod verify;

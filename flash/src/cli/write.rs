@@ -9,6 +9,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, anyhow, bail};
 
 use super::ImageOptions;
+use super::list::{self, DEFAULT_MAX_SIZE, ListCards};
 use crate::card::Card;
 use crate::image::Image;
 use crate::job::Job;
@@ -30,6 +31,12 @@ pub struct WriteCard {
     /// Size of a virtual card that does not exist yet, such as 4G [default: that of the image]
     #[arg(long, value_name = "SIZE", value_parser = size::parse)]
     pub card_size: Option<u64>,
+    /// Largest device that is taken for a card; larger ones are mostly somebody's disk, and have to be asked for
+    #[arg(long, value_name = "SIZE", value_parser = size::parse, default_value = DEFAULT_MAX_SIZE)]
+    pub max_size: u64,
+    /// List the devices that may be cards, and why others are refused (as `flash list`)
+    #[arg(long, exclusive = true)]
+    pub list: bool,
     /// Overwrite the card without asking
     #[arg(long, short)]
     pub yes: bool,
@@ -47,6 +54,9 @@ pub struct WriteCard {
 /// Before anything is written, or with a card that does not boot.
 pub(super) fn run(arguments: &WriteCard) -> Result<()> {
     // Optional for the parser only, because a subcommand stands in their place.
+    if arguments.list {
+        return list::run(&ListCards::default());
+    }
     let Some(device) = &arguments.device else {
         bail!("--device is needed: see flash --help");
     };
@@ -55,7 +65,7 @@ pub(super) fn run(arguments: &WriteCard) -> Result<()> {
     let job = Job::check(image, &wanted, &arguments.membership)
         .inspect_err(|error| image.forget_if_damaged(error))?;
     let new_size = arguments.card_size;
-    let card = Card::find(device, new_size, image.file(), Path::new("/"))?;
+    let card = Card::find(device, new_size, image.file(), arguments.max_size, Path::new("/"))?;
     job.check_fits(&card)?;
     confirm(&card, image, arguments.yes)?;
 

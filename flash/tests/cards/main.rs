@@ -4,6 +4,7 @@
 mod downloads;
 mod failures;
 mod image;
+mod listing;
 mod membership;
 mod refusals;
 mod server;
