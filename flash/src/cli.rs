@@ -22,6 +22,8 @@ Examples:
         --device /dev/sdb cluster-lab.img.zip
   A virtual card of 4 GiB:
     flash --hostname cl-node-1 --card-size 4G --device cl-node-1.img cluster-lab.img.zip
+  Several cards at once, each with a name of its own:
+    sudo flash --hostname 'cl-node-{1..2}' --device /dev/sdb --device /dev/sdc cluster-lab.img.zip
   A download, checked, and gone on with if it breaks:
     sudo flash --hostname cl-node-2 --sha256 9f86d0... --device /dev/sdb https://example.org/x.img.xz
 

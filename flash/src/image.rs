@@ -13,7 +13,6 @@ use disk_image::source::{Source, SourceError};
 use crate::cache;
 use crate::download::{self, Patience};
 use crate::trust::Checks;
-use crate::write::WriteError;
 
 /// An image file.
 #[derive(Clone, Debug)]
@@ -48,10 +47,16 @@ impl Image {
         Ok(Self::new(name, file))
     }
 
-    /// After a failure: what was downloaded and is damaged must not be taken for good the next time.
+    /// What was downloaded and is damaged must not be taken for good the next time.
     pub fn forget_if_damaged(&self, error: &anyhow::Error) {
-        let unpacking = matches!(error.downcast_ref(), Some(WriteError::Image(_)));
-        if download::is_url(&self.name) && (unpacking || error.is::<SourceError>()) {
+        if error.is::<SourceError>() {
+            self.forget();
+        }
+    }
+
+    /// As [`Image::forget_if_damaged`], when it is known.
+    pub fn forget(&self) {
+        if download::is_url(&self.name) {
             // The failure itself is what the user is told.
             let _ = download::forget(&self.name);
         }

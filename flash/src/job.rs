@@ -1,5 +1,6 @@
 //! One card's image and settings, checked before and done after the user has been asked.
 
+use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::SystemTime;
@@ -27,7 +28,6 @@ const TAIL_MAX: u64 = 1024 * 1024 * 1024;
 
 /// What is to be done, checked.
 pub(crate) struct Job {
-    image: Image,
     table: Mbr,
     /// Length of the image, if known before it is unpacked.
     length: Option<u64>,
@@ -63,7 +63,6 @@ impl Job {
             }
         };
         Ok(Self {
-            image: image.clone(),
             table,
             length,
             boot,
@@ -83,13 +82,23 @@ impl Job {
         }
     }
 
-    /// Writes and proves the card; gives the length of the image.
+    /// Writes `image` to the card and proves it; gives the length of the image. `name` is for progress, where there are
+    /// several cards.
     pub(crate) fn write(
         &self,
+        image: &mut (impl Read + Send),
         card: &mut OpenCard,
         size: Option<u64>,
+        name: Option<&str>,
         interrupted: &Arc<AtomicBool>,
     ) -> Result<u64> {
+        let progress = |phase, total| {
+            let interrupted = Arc::clone(interrupted);
+            match name {
+                Some(name) => Progress::of_card(name, phase, total, interrupted),
+                None => Progress::new(phase, total, interrupted),
+            }
+        };
         let first = self
             .table
             .partitions
@@ -104,9 +113,8 @@ impl Job {
             blank: card.is_blank(),
         };
         clear_head(card, head)?;
-        let mut source = self.image.source()?;
-        let writing = Progress::new("writing", self.length, Arc::clone(interrupted));
-        let written = write_body(&mut source, card, extent, &writing)?;
+        let writing = progress("writing", self.length);
+        let written = write_body(image, card, extent, &writing)?;
         drop(writing);
         if written.length < self.table.end() {
             bail!("the image ends before its last partition: it is damaged; download it again");
@@ -115,7 +123,7 @@ impl Job {
             card.settle(written.length)?;
         }
         card.sync_and_forget()?;
-        let reading = Progress::new("verifying", Some(written.length), Arc::clone(interrupted));
+        let reading = progress("verifying", Some(written.length));
         verify::body(card, &written, &reading)?;
         if let Some(boot) = self.boot.filter(|_| !self.edits.is_empty()) {
             settings::apply(&mut *card, &boot, &self.edits, SystemTime::now().into())?;

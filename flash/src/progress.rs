@@ -14,7 +14,7 @@ const STEP: u64 = 256 * 1024 * 1024;
 
 /// Progress of one phase.
 pub struct Progress {
-    phase: &'static str,
+    phase: String,
     total: Option<u64>,
     done: AtomicU64,
     bar: Option<ProgressBar>,
@@ -26,10 +26,21 @@ impl Progress {
     pub fn new(phase: &'static str, total: Option<u64>, interrupted: Arc<AtomicBool>) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| bar(phase, total));
         Self {
-            phase,
+            phase: phase.to_owned(),
             total,
             done: AtomicU64::new(0),
             bar,
+            interrupted,
+        }
+    }
+
+    /// The same for one of several cards: lines, because bars would overwrite each other.
+    pub fn of_card(card: &str, phase: &str, total: Option<u64>, interrupted: Arc<AtomicBool>) -> Self {
+        Self {
+            phase: format!("{card}: {phase}"),
+            total,
+            done: AtomicU64::new(0),
+            bar: None,
             interrupted,
         }
     }
@@ -41,7 +52,7 @@ impl Watch for Progress {
         match &self.bar {
             Some(bar) => bar.inc(bytes),
             None => {
-                if let Some(line) = line(self.phase, self.total, before, before + bytes) {
+                if let Some(line) = line(&self.phase, self.total, before, before + bytes) {
                     eprintln!("{line}");
                 }
             }

@@ -10,11 +10,13 @@ use anyhow::{Context, Result, anyhow, bail};
 
 use super::ImageOptions;
 use super::list::{self, DEFAULT_MAX_SIZE, ListCards};
-use crate::card::Card;
+use crate::card::{Card, OpenCard};
+use crate::fan_out::{self, Tap};
 use crate::image::Image;
 use crate::job::Job;
 use crate::membership::Membership;
-use crate::settings::Options;
+use crate::names;
+use crate::settings::{Options, Wanted};
 use crate::size;
 use crate::write::clear_head;
 
@@ -25,9 +27,10 @@ pub struct WriteCard {
     #[command(flatten)]
     pub image: ImageOptions,
     /// Card to write to: a whole block device such as /dev/sdb, or a file as a virtual card. The size of a file that
-    /// exists is the size of the card; one that does not is made
+    /// exists is the size of the card; one that does not is made. Given more than once, all are written at once; the
+    /// fastest may get 32 MiB ahead of the slowest, and one that fails does not stop the others
     #[arg(long, short, value_name = "PATH", required = true)]
-    pub device: Option<PathBuf>,
+    pub device: Vec<PathBuf>,
     /// Size of a virtual card that does not exist yet, such as 4G [default: that of the image]
     #[arg(long, value_name = "SIZE", value_parser = size::parse)]
     pub card_size: Option<u64>,
@@ -57,66 +60,182 @@ pub(super) fn run(arguments: &WriteCard) -> Result<()> {
     if arguments.list {
         return list::run(&ListCards::default());
     }
-    let Some(device) = &arguments.device else {
-        bail!("--device is needed: see flash --help");
+    let names = match &arguments.settings.hostname {
+        Some(pattern) => names::expand(pattern, arguments.device.len())?
+            .into_iter()
+            .map(Some)
+            .collect(),
+        None => vec![None; arguments.device.len()],
     };
-    let wanted = arguments.settings.check()?;
-    let image = &arguments.image.get()?;
-    let job = Job::check(image, &wanted, &arguments.membership)
-        .inspect_err(|error| image.forget_if_damaged(error))?;
-    let new_size = arguments.card_size;
-    let card = Card::find(device, new_size, image.file(), arguments.max_size, Path::new("/"))?;
-    job.check_fits(&card)?;
-    confirm(&card, image, arguments.yes)?;
+    let checked = names.into_iter().map(|hostname| {
+        let settings = Options {
+            hostname,
+            ..arguments.settings.clone()
+        };
+        settings.check()
+    });
+    let wanted: Vec<Wanted> = checked.collect::<Result<_>>()?;
+    let image = arguments.image.get()?;
+    let mut todo = Vec::new();
+    for (device, wanted) in arguments.device.iter().zip(wanted) {
+        let job = Job::check(&image, &wanted, &arguments.membership)
+            .inspect_err(|error| image.forget_if_damaged(error))?;
+        let card = Card::find(
+            device,
+            arguments.card_size,
+            image.file(),
+            arguments.max_size,
+            Path::new("/"),
+        )?;
+        job.check_fits(&card)?;
+        let place = device.canonicalize().unwrap_or_else(|_| device.clone());
+        todo.push(Todo {
+            device,
+            place,
+            job,
+            card,
+            wanted,
+        });
+    }
+    for (index, one) in todo.iter().enumerate() {
+        if todo[..index].iter().any(|other| other.place == one.place) {
+            bail!("{} is named twice: name each card once", one.device.display());
+        }
+    }
+    confirm(&todo, &image, arguments.yes)?;
 
     let interrupted = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&interrupted);
     ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed)).context("catching Ctrl-C")?;
-    let started = Instant::now();
-    let mut open = card.open()?;
-    let result = job.write(&mut open, card.size(), &interrupted);
-    let length = result.map_err(|error| {
-        image.forget_if_damaged(&error);
-        let cleared = clear_head(&mut open, 512).is_ok();
-        card.discard();
-        let state = match (card.is_new(), cleared) {
-            (true, _) => "it was removed again",
-            (false, true) => "it has no partition table now and does not boot",
-            (false, false) => "it cannot even be cleared: do not use it",
-        };
-        anyhow!(
-            "{} was not written to the end ({state}): {error:#}; then flash it again",
-            device.display()
-        )
-    })?;
-    if let Err(error) = open.reread_partition_table() {
-        eprintln!(
-            "flash: the card is good, but this system still sees its old partitions ({error:#}): pull it out"
-        );
-    }
-    let name = wanted.hostname.map_or(String::new(), |name| format!("{name}: "));
-    let file = if card.is_new() { " (a new file)" } else { "" };
-    let place = format!("{}{file}", device.display());
-    let seconds = started.elapsed().as_secs_f32();
-    println!(
-        "{name}{place} is ready: {} written and read back in {seconds:.0} s",
-        size::display(length)
-    );
-    Ok(())
+    write_all(&todo, &image, &interrupted)
 }
 
-fn confirm(card: &Card, image: &Image, yes: bool) -> Result<()> {
-    if yes || card.is_new() {
+/// One card, and what is to be done with it.
+struct Todo<'a> {
+    device: &'a Path,
+    /// Without the symbolic links.
+    place: PathBuf,
+    job: Job,
+    card: Card,
+    wanted: Wanted,
+}
+
+/// Writes all cards, each on a thread of its own.
+fn write_all(todo: &[Todo<'_>], image: &Image, interrupted: &Arc<AtomicBool>) -> Result<()> {
+    let mut source = image.source()?;
+    let mut open = Vec::new();
+    for one in todo {
+        open.push(one.card.open()?);
+    }
+    let (pump, taps) = fan_out::split(todo.len());
+    let alone = todo.len() == 1;
+    let damaged = AtomicBool::new(false);
+    let results: Vec<Result<()>> = std::thread::scope(|scope| {
+        scope.spawn(|| damaged.store(pump.run(&mut source).is_err(), Ordering::Relaxed));
+        let cards = todo.iter().zip(open).zip(taps);
+        let threads: Vec<_> = cards
+            .map(|((one, open), tap)| {
+                scope.spawn(move || {
+                    let result = one.write(open, tap, alone, interrupted);
+                    if let (Err(error), false) = (&result, alone) {
+                        eprintln!("flash: {error:#}");
+                    }
+                    result
+                })
+            })
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|_| Err(anyhow!("a thread failed"))))
+            .collect()
+    });
+    let failed: Vec<String> = todo
+        .iter()
+        .zip(&results)
+        .filter(|(_, result)| result.is_err())
+        .map(|(one, _)| one.device.display().to_string())
+        .collect();
+    if damaged.load(Ordering::Relaxed) {
+        image.forget();
+    }
+    match (results.into_iter().find_map(Result::err), alone) {
+        (None, _) => Ok(()),
+        (Some(error), true) => Err(error),
+        (Some(_), false) => bail!(
+            "{} of {} cards failed, see above: {}; the others are ready",
+            failed.len(),
+            todo.len(),
+            failed.join(", ")
+        ),
+    }
+}
+
+impl Todo<'_> {
+    fn write(
+        &self,
+        mut open: OpenCard,
+        mut tap: Tap,
+        alone: bool,
+        interrupted: &Arc<AtomicBool>,
+    ) -> Result<()> {
+        let started = Instant::now();
+        let device = self.device.display();
+        let name = (!alone).then(|| device.to_string());
+        let result = self.job.write(
+            &mut tap,
+            &mut open,
+            self.card.size(),
+            name.as_deref(),
+            interrupted,
+        );
+        // The others need not wait for this one any more.
+        drop(tap);
+        let length = result.map_err(|error| {
+            let cleared = clear_head(&mut open, 512).is_ok();
+            self.card.discard();
+            let state = match (self.card.is_new(), cleared) {
+                (true, _) => "it was removed again",
+                (false, true) => "it has no partition table now and does not boot",
+                (false, false) => "it cannot even be cleared: do not use it",
+            };
+            // The pump says for all cards whether the image was damaged.
+            anyhow!("{device} was not written to the end ({state}): {error:#}; then flash it again")
+        })?;
+        if let Err(error) = open.reread_partition_table() {
+            let card = name.as_deref().unwrap_or("the card");
+            eprintln!(
+                "flash: {card} is good, but this system still sees its old partitions ({error:#}): pull it out"
+            );
+        }
+        let name = self
+            .wanted
+            .hostname
+            .as_ref()
+            .map_or(String::new(), |name| format!("{name}: "));
+        let file = if self.card.is_new() { " (a new file)" } else { "" };
+        let seconds = started.elapsed().as_secs_f32();
+        println!(
+            "{name}{device}{file} is ready: {} written and read back in {seconds:.0} s",
+            size::display(length)
+        );
+        Ok(())
+    }
+}
+
+fn confirm(todo: &[Todo<'_>], image: &Image, yes: bool) -> Result<()> {
+    let used = todo.iter().filter(|one| !one.card.is_new());
+    let used: Vec<String> = used.map(|one| one.card.describe()).collect();
+    if yes || used.is_empty() {
         return Ok(());
     }
-    let card = card.describe();
+    let (card, them) = (used.join(" and on "), if used.len() == 1 { "it" } else { "them" });
     if !io::stdin().is_terminal() {
         bail!(
             "everything on {card} would be lost, and there is no terminal to ask at: add --yes if that is meant"
         );
     }
     eprint!(
-        "Everything on {card} will be lost.\nWrite {} to it? [yes/no] ",
+        "Everything on {card} will be lost.\nWrite {} to {them}? [yes/no] ",
         image.name()
     );
     io::stderr().flush()?;

@@ -8,6 +8,7 @@ mod listing;
 mod membership;
 mod refusals;
 mod server;
+mod several;
 mod sources;
 mod system;
 mod tools;
