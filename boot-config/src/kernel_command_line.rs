@@ -5,7 +5,8 @@ use crate::{ClusterLayer, Layer, NetworkLayer, ParseError};
 const PREFIX: &str = "cluster-lab.";
 
 /// Reads the words `cluster-lab.hostname=`, `.cluster=`, `.open-lab=`, `.interface=`, `.vlan=`, `.subnet=`,
-/// `.master-address=` and `.pool=` of a kernel command line; all other words are somebody else's.
+/// `.master-address=`, `.pool=`, `.domain=`, `.dhcp-dns=` and `.dhcp-router=` of a kernel command line; all other words
+/// are somebody else's.
 ///
 /// # Errors
 /// On the first word of ours that is unknown or has a wrong value.
@@ -39,6 +40,9 @@ fn set(layer: &mut Layer, key: &str, value: &str) -> Result<(), String> {
         subnet,
         master_address,
         pool,
+        domain,
+        dhcp_dns,
+        dhcp_router,
     } = network;
     match key {
         "hostname" => put(hostname, value),
@@ -49,8 +53,12 @@ fn set(layer: &mut Layer, key: &str, value: &str) -> Result<(), String> {
         "subnet" => put(subnet, value),
         "master-address" => put(master_address, value),
         "pool" => put(pool, value),
+        "domain" => put(domain, value),
+        "dhcp-dns" => put(dhcp_dns, value),
+        "dhcp-router" => put(dhcp_router, value),
         _ => Err(
-            "unknown; allowed are hostname, cluster, open-lab, interface, vlan, subnet, master-address and pool"
+            "unknown; allowed are hostname, cluster, open-lab, interface, vlan, subnet, master-address, pool, domain, \
+             dhcp-dns and dhcp-router"
                 .to_owned(),
         ),
     }

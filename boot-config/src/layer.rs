@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
-use crate::{Hostname, InterfacePattern, Pool, RebuildAfter, User, Vlan};
+use crate::{Domain, Hostname, InterfacePattern, Pool, RebuildAfter, User, Vlan};
 
 /// The version of the file format that this library reads and writes.
 pub const FORMAT_VERSION: u32 = 1;
@@ -69,6 +69,15 @@ pub struct NetworkLayer {
     /// The addresses that the master leases.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pool: Option<Pool>,
+    /// The DNS domain of the cluster network.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub domain: Option<Domain>,
+    /// Whether the master tells DHCP clients that it is their DNS server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dhcp_dns: Option<bool>,
+    /// The router that the master tells DHCP clients of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dhcp_router: Option<Ipv4Addr>,
 }
 
 /// `[swarm]`

@@ -4,6 +4,7 @@
 //! No I/O and no knowledge of its callers: text in, typed values out, and back. `flash` renders, the agent parses,
 //! `image-builder` checks.
 
+mod domain;
 mod first_run;
 mod hostname;
 mod hostname_of;
@@ -19,6 +20,7 @@ mod settings;
 mod user;
 mod vlan;
 
+pub use domain::{Domain, DomainError};
 pub use first_run::{FIRST_RUN_FILE, FirstRun};
 pub use hostname::{Hostname, HostnameError};
 pub use hostname_of::ForeignFormat;
@@ -26,7 +28,7 @@ pub use interface::{InterfaceError, InterfacePattern};
 pub use kernel_command_line::from_kernel_command_line;
 pub use layer::{ClusterLayer, FORMAT_VERSION, FormatVersion, Layer, NetworkLayer, SwarmLayer};
 pub use parse::{ParseError, parse, render};
-pub use pool::{Pool, PoolError};
+pub use pool::{ADDRESSES_MAX, Pool, PoolError};
 pub use rebuild_after::{RebuildAfter, RebuildAfterError};
 pub use secret::{ClusterSecret, SECRET_FILE, SecretError};
 pub use set_hostname::SetHostnameError;

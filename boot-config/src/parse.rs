@@ -58,7 +58,7 @@ mod tests {
 
     const FULL: &str = "version = 1\nhostname = \"cl-node-1\"\n\n[cluster]\nname = \"lab\"\nopen-lab = true\n\n[network]\n\
         interface = \"en*\"\nvlan = 201\nsubnet = \"10.1.0.0/16\"\nmaster-address = \"10.1.0.1\"\n\
-        pool = \"10.1.0.2-10.1.1.0\"\n\n[swarm]\nrebuild-after = 60\n\n[user]\nname = \"pi\"\npassword-hash = \"$6$salt$hash\"\n\
+        pool = \"10.1.0.2-10.1.1.0\"\ndomain = \"lab.internal\"\ndhcp-dns = true\ndhcp-router = \"10.1.0.254\"\n\n[swarm]\nrebuild-after = 60\n\n[user]\nname = \"pi\"\npassword-hash = \"$6$salt$hash\"\n\
         ssh-authorized-keys = [\"ssh-ed25519 AAAA me\"]\n";
 
     #[test]
@@ -109,6 +109,18 @@ mod tests {
             (
                 "version = 1\n[swarm]\nrebuild-after = 1\n",
                 "f line 3 (rebuild-after): 1 is not a wait in seconds: a number from 5 to 86400",
+            ),
+            (
+                "version = 1\n[network]\npool = \"10.0.0.2-10.9.0.0\"\n",
+                "f line 3 (pool): pool 10.0.0.2-10.9.0.0 has 589823 addresses: at most 1024 are allowed",
+            ),
+            (
+                "version = 1\n[network]\ndomain = \"x.local\"\n",
+                "f line 3 (domain): domain 'x.local' ends with 'local'",
+            ),
+            (
+                "version = 1\n[network]\ndhcp-dns = \"yes\"\n",
+                "f line 3 (dhcp-dns): invalid type: string \"yes\", expected a boolean",
             ),
             ("\0\u{1}", "f line 1: "),
         ] {

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 
-use crate::{Hostname, InterfacePattern, Layer, Pool, RebuildAfter, User, Vlan, VlanId};
+use crate::{Domain, Hostname, InterfacePattern, Layer, Pool, RebuildAfter, User, Vlan, VlanId};
 
 /// Complete settings. Precedence, lowest first: the defaults here, /etc, boot partition, kernel command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +50,12 @@ pub struct Network {
     pub master_address: Ipv4Addr,
     /// The addresses that the master leases.
     pub pool: Pool,
+    /// The DNS domain of the cluster network.
+    pub domain: Domain,
+    /// Whether the master tells DHCP clients that it is their DNS server.
+    pub dhcp_dns: bool,
+    /// The router that the master tells DHCP clients of; none, unless there is one in the cluster network.
+    pub dhcp_router: Option<Ipv4Addr>,
 }
 
 /// Layers that are sound one by one but not together.
@@ -83,10 +89,24 @@ pub enum SettingsError {
         /// The master's address.
         address: Ipv4Addr,
     },
+    /// `dhcp-router` is no host address of `subnet`, or one that a node may have.
+    #[error(
+        "dhcp-router {router} must be a host address in subnet {subnet} outside the pool {pool}: leave it out unless a router of yours has that address"
+    )]
+    WrongRouter {
+        /// The router asked for.
+        router: Ipv4Addr,
+        /// The subnet asked for.
+        subnet: Ipv4Net,
+        /// The pool asked for.
+        pool: Pool,
+    },
 }
 
 impl Default for Settings {
-    /// The network of the original Cluster Lab (VLAN 200, 192.168.200.1/24), with a pool that holds 230 nodes.
+    /// The network of the original Cluster Lab (VLAN 200, 192.168.200.1/24), with a pool that holds 230 nodes. The domain
+    /// lies below `internal`, which ICANN has reserved for private use (2024) and nobody else answers for; `lab` may be
+    /// delegated one day, `local` is multicast DNS's, and `home.arpa` may be the home router's.
     #[expect(clippy::expect_used, reason = "constants, covered by a test")]
     fn default() -> Self {
         let net = |host| Ipv4Addr::new(192, 168, 200, host);
@@ -102,6 +122,9 @@ impl Default for Settings {
                 subnet: Ipv4Net::new_assert(net(0), 24),
                 master_address: net(1),
                 pool: Pool::new(net(20), net(249)).expect("in order"),
+                domain: "cluster.internal".parse().expect("a domain"),
+                dhcp_dns: false,
+                dhcp_router: None,
             },
             swarm: Swarm::default(),
             user: None,
@@ -151,6 +174,9 @@ impl Settings {
             subnet,
             master_address,
             pool,
+            domain,
+            dhcp_dns,
+            dhcp_router,
         } = network;
         self.network.interface = interface.or(self.network.interface.take());
         if let Some(vlan) = vlan {
@@ -165,6 +191,13 @@ impl Settings {
         if let Some(pool) = pool {
             self.network.pool = pool;
         }
+        if let Some(domain) = domain {
+            self.network.domain = domain;
+        }
+        if let Some(dhcp_dns) = dhcp_dns {
+            self.network.dhcp_dns = dhcp_dns;
+        }
+        self.network.dhcp_router = dhcp_router.or(self.network.dhcp_router);
     }
 }
 
@@ -176,6 +209,9 @@ impl Network {
             subnet,
             master_address,
             pool,
+            domain: _,
+            dhcp_dns: _,
+            dhcp_router,
         } = *self;
         let is_host = |a: Ipv4Addr| subnet.contains(&a) && a != subnet.network() && a != subnet.broadcast();
         if !is_host(master_address) {
@@ -194,6 +230,11 @@ impl Network {
                 pool,
                 address: master_address,
             });
+        }
+        if let Some(router) = dhcp_router
+            && (!is_host(router) || pool.contains(router))
+        {
+            return Err(SettingsError::WrongRouter { router, subnet, pool });
         }
         Ok(())
     }
@@ -249,6 +290,14 @@ mod tests {
             (
                 "[network]\nmaster-address = \"192.168.200.30\"",
                 "pool 192.168.200.20-192.168.200.249 contains",
+            ),
+            (
+                "[network]\ndhcp-router = \"192.168.1.1\"",
+                "dhcp-router 192.168.1.1 must be a host address in subnet 192.168.200.0/24 outside",
+            ),
+            (
+                "[network]\ndhcp-router = \"192.168.200.20\"",
+                "dhcp-router 192.168.200.20 must be",
             ),
         ] {
             let message = merged(&[text]).unwrap_err().to_string();
