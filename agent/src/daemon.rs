@@ -18,6 +18,7 @@ use crate::engine::control_plane::ControlPlane;
 use crate::engine::plan::Planner;
 use crate::engine::run::{EngineStatus, Place};
 use crate::members::Members;
+use crate::network::dns::forward::Places;
 use crate::network::role::Role as NetworkRole;
 use crate::network::run::{Network, Options as NetworkOptions};
 use crate::network::view::View;
@@ -54,6 +55,12 @@ pub struct Options {
     pub first_boot: Box<dyn Fn() -> FirstBoot + Send>,
     /// Whether the HTTP API is served on the cluster address.
     pub http: bool,
+    /// Who is asked for names that are not the cluster's.
+    pub places: Places,
+    /// The hosts file.
+    pub hosts: PathBuf,
+    /// When this node's image was built, since 1970; zero when that is unknown.
+    pub built: Duration,
 }
 
 /// Runs until SIGTERM or SIGINT, then takes down what was set up.
@@ -171,6 +178,9 @@ fn network_options(options: &Options, hostname: &str) -> NetworkOptions {
         http: options.http,
         members: None,
         member_routes: Router::new(),
+        places: options.places.clone(),
+        hosts: options.hosts.clone(),
+        built: options.built,
         seed: hasher.finish(),
     }
 }

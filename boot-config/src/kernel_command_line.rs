@@ -5,8 +5,8 @@ use crate::{ClusterLayer, Layer, NetworkLayer, ParseError};
 const PREFIX: &str = "cluster-lab.";
 
 /// Reads the words `cluster-lab.hostname=`, `.cluster=`, `.open-lab=`, `.interface=`, `.vlan=`, `.subnet=`,
-/// `.master-address=`, `.pool=`, `.domain=`, `.dhcp-dns=` and `.dhcp-router=` of a kernel command line; all other words
-/// are somebody else's.
+/// `.master-address=`, `.pool=`, `.domain=`, `.dhcp-dns=`, `.dhcp-router=` and `.ntp-without-internet=` of a kernel command
+/// line; all other words are somebody else's.
 ///
 /// # Errors
 /// On the first word of ours that is unknown or has a wrong value.
@@ -43,6 +43,7 @@ fn set(layer: &mut Layer, key: &str, value: &str) -> Result<(), String> {
         domain,
         dhcp_dns,
         dhcp_router,
+        ntp_without_internet,
     } = network;
     match key {
         "hostname" => put(hostname, value),
@@ -56,9 +57,10 @@ fn set(layer: &mut Layer, key: &str, value: &str) -> Result<(), String> {
         "domain" => put(domain, value),
         "dhcp-dns" => put(dhcp_dns, value),
         "dhcp-router" => put(dhcp_router, value),
+        "ntp-without-internet" => put(ntp_without_internet, value),
         _ => Err(
             "unknown; allowed are hostname, cluster, open-lab, interface, vlan, subnet, master-address, pool, domain, \
-             dhcp-dns and dhcp-router"
+             dhcp-dns, dhcp-router and ntp-without-internet"
                 .to_owned(),
         ),
     }

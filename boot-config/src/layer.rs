@@ -78,6 +78,9 @@ pub struct NetworkLayer {
     /// The router that the master tells DHCP clients of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dhcp_router: Option<Ipv4Addr>,
+    /// Whether the master's own clock counts as right when nothing keeps it so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ntp_without_internet: Option<bool>,
 }
 
 /// `[swarm]`

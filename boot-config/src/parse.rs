@@ -58,7 +58,7 @@ mod tests {
 
     const FULL: &str = "version = 1\nhostname = \"cl-node-1\"\n\n[cluster]\nname = \"lab\"\nopen-lab = true\n\n[network]\n\
         interface = \"en*\"\nvlan = 201\nsubnet = \"10.1.0.0/16\"\nmaster-address = \"10.1.0.1\"\n\
-        pool = \"10.1.0.2-10.1.1.0\"\ndomain = \"lab.internal\"\ndhcp-dns = true\ndhcp-router = \"10.1.0.254\"\n\n[swarm]\nrebuild-after = 60\n\n[user]\nname = \"pi\"\npassword-hash = \"$6$salt$hash\"\n\
+        pool = \"10.1.0.2-10.1.1.0\"\ndomain = \"lab.internal\"\ndhcp-dns = true\ndhcp-router = \"10.1.0.254\"\nntp-without-internet = true\n\n[swarm]\nrebuild-after = 60\n\n[user]\nname = \"pi\"\npassword-hash = \"$6$salt$hash\"\n\
         ssh-authorized-keys = [\"ssh-ed25519 AAAA me\"]\n";
 
     #[test]

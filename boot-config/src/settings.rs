@@ -56,6 +56,8 @@ pub struct Network {
     pub dhcp_dns: bool,
     /// The router that the master tells DHCP clients of; none, unless there is one in the cluster network.
     pub dhcp_router: Option<Ipv4Addr>,
+    /// Whether the master's own clock counts as right when nothing keeps it so.
+    pub ntp_without_internet: bool,
 }
 
 /// Layers that are sound one by one but not together.
@@ -125,6 +127,7 @@ impl Default for Settings {
                 domain: "cluster.internal".parse().expect("a domain"),
                 dhcp_dns: false,
                 dhcp_router: None,
+                ntp_without_internet: false,
             },
             swarm: Swarm::default(),
             user: None,
@@ -177,6 +180,7 @@ impl Settings {
             domain,
             dhcp_dns,
             dhcp_router,
+            ntp_without_internet,
         } = network;
         self.network.interface = interface.or(self.network.interface.take());
         if let Some(vlan) = vlan {
@@ -197,6 +201,9 @@ impl Settings {
         if let Some(dhcp_dns) = dhcp_dns {
             self.network.dhcp_dns = dhcp_dns;
         }
+        if let Some(alone) = ntp_without_internet {
+            self.network.ntp_without_internet = alone;
+        }
         self.network.dhcp_router = dhcp_router.or(self.network.dhcp_router);
     }
 }
@@ -212,6 +219,7 @@ impl Network {
             domain: _,
             dhcp_dns: _,
             dhcp_router,
+            ntp_without_internet: _,
         } = *self;
         let is_host = |a: Ipv4Addr| subnet.contains(&a) && a != subnet.network() && a != subnet.broadcast();
         if !is_host(master_address) {

@@ -1,5 +1,6 @@
 //! `cluster-lab run`
 
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -8,9 +9,14 @@ use anyhow::Context;
 use crate::config::Config;
 use crate::daemon;
 use crate::first_boot;
+use crate::network::dns::forward::Places;
+use crate::network::dns::resolvers::Files;
 use crate::paths::Paths;
 use crate::secret::{self, Found};
 use crate::status::{FirstBoot, FirstBootStep};
+
+/// Where Consul answers DNS queries on every node.
+const CONSUL_DNS: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8600));
 
 /// Arguments of `run`. All are for tests: a node needs none.
 #[derive(Debug, clap::Args)]
@@ -77,6 +83,15 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         os_release: paths.at("/etc/os-release"),
         first_boot: Box::new(move || first_boot_status(&markers)),
         http: true,
+        places: Places {
+            files: Files {
+                system: paths.at("/etc/resolv.conf"),
+                resolved: paths.at("/run/systemd/resolve/resolv.conf"),
+            },
+            consul: CONSUL_DNS,
+        },
+        hosts: paths.at("/etc/hosts"),
+        built: first_boot::image_built(&paths),
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

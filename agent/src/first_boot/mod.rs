@@ -24,7 +24,7 @@ mod system;
 mod tests;
 mod user;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use boot_config::Settings;
@@ -81,6 +81,11 @@ pub fn state(paths: &Paths) -> State {
         .collect();
     steps.sort_by_key(|step| step.done_at);
     State { done, steps }
+}
+
+/// When this system's image was built, since 1970; zero when it is none of ours.
+pub fn image_built(paths: &Paths) -> Duration {
+    Duration::from_secs(clock::image_stamp(paths).map_or(0, |stamp| stamp.built))
 }
 
 /// Does what is not done yet, of one stage or of all. `say` gets each line as soon as it is known.

@@ -1,12 +1,14 @@
-//! What only a master runs: the DHCP server on UDP port 67 of the cluster interface, its lease file, and the
-//! announcement by DNS-SD. Dropping it ends all three.
+//! What only a master runs: the DHCP server on UDP port 67 of the cluster interface, its lease file, the DNS and time
+//! servers, and the announcement by DNS-SD. Dropping it ends them all.
 
 use std::io::{self, IoSlice};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::AsRawFd;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
+use boot_config::{Domain as DomainName, Hostname};
 use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrIn, sendmsg};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::Interest;
@@ -16,13 +18,21 @@ use super::dhcp::lease_table::Lease;
 use super::dhcp::message::Packet;
 use super::dhcp::server::Server;
 use super::discovery::Discovery;
+use super::dns::forward::Places;
+use super::dns::server::DnsServer;
+use super::dns::zone::{About as AboutZone, Zone};
 use super::link::Interface;
 use super::memory::Memory;
+use super::names::Names;
+use super::sntp::clock::KernelClock;
+use super::sntp::server::TimeServer;
 
 /// A port or thread that could not be had is tried again so often.
 const RETRY: Duration = Duration::from_secs(5);
 /// Changed leases are written together, after so long.
 const SAVE_AFTER: Duration = Duration::from_secs(1);
+/// Names of leases that ran out are given up within so long.
+const NAMES_EVERY: Duration = Duration::from_secs(5);
 /// Longest DHCP message that is read.
 const MESSAGE_MAX: usize = 1500;
 
@@ -37,6 +47,12 @@ pub struct About {
     pub os: String,
     /// Where leases are kept.
     pub memory: Memory,
+    /// The DNS domain.
+    pub domain: DomainName,
+    /// Who is asked for other names.
+    pub places: Places,
+    /// Whether this machine's clock counts as right when nothing keeps it so.
+    pub time_alone: bool,
 }
 
 /// The running services.
@@ -46,8 +62,13 @@ pub struct Services {
     server: Server,
     socket: Option<UdpSocket>,
     announcement: Option<Discovery>,
+    dns: Option<DnsServer>,
+    time: Option<TimeServer>,
+    names: Names,
     retry: Option<Duration>,
     save: Option<Duration>,
+    look: Duration,
+    wrong: Vec<String>,
 }
 
 impl Services {
@@ -58,25 +79,32 @@ impl Services {
             server,
             socket: None,
             announcement: None,
+            dns: None,
+            time: None,
+            names: Names::default(),
             retry: Some(now),
             save: None,
+            look: now,
+            wrong: Vec::new(),
         }
     }
 
     /// When a `tick` is due.
     pub fn deadline(&self) -> Option<Duration> {
-        self.retry.into_iter().chain(self.save).min()
+        self.retry.into_iter().chain(self.save).chain([self.look]).min()
     }
 
     /// Starts what does not run and saves what has changed; a line for each thing that is wrong.
     pub fn tick(&mut self, now: Duration) -> Vec<String> {
-        let mut wrong = Vec::new();
+        if now >= self.look {
+            self.look = now + NAMES_EVERY;
+            self.follow_leases(now);
+        }
         if self.retry.is_some_and(|at| now >= at) {
-            self.retry = None;
+            let mut wrong = Vec::new();
             self.start(&mut wrong);
-            if !wrong.is_empty() {
-                self.retry = Some(now + RETRY);
-            }
+            self.retry = (!wrong.is_empty()).then_some(now + RETRY);
+            self.wrong = wrong;
         }
         if self.save.is_some_and(|at| now >= at) {
             self.save = None;
@@ -85,7 +113,7 @@ impl Services {
                 .memory
                 .later(move |memory| memory.save_leases(leases.into_iter()));
         }
-        wrong
+        self.wrong.iter().chain(&self.names.clashes).cloned().collect()
     }
 
     /// Waits for a message to the server.
@@ -104,6 +132,8 @@ impl Services {
         let answer = self.server.answer(now, request);
         if self.server.table.take_changed() {
             self.save = self.save.or(Some(now + SAVE_AFTER));
+            // A node is known by its name from its first moment on.
+            self.look = now;
         }
         answer
     }
@@ -133,11 +163,53 @@ impl Services {
         self.server.table.active(now)
     }
 
+    /// Makes the names anew when a lease came or went. Nodes come first: no guest takes a node's name.
+    fn follow_leases(&mut self, now: Duration) {
+        let (nodes, guests): (Vec<Lease>, Vec<Lease>) = self.active(now).partition(|lease| lease.client.node);
+        let (own, nodes): (Vec<Lease>, Vec<Lease>) = nodes
+            .into_iter()
+            .partition(|lease| lease.client.mac == self.about.interface.mac);
+        // Until it has an address of its own, its name leads to the master's.
+        let address = own.first().map_or(self.server.address, |lease| lease.address);
+        let leader = self.about.hostname.parse::<Hostname>().ok();
+        let told = |lease: Lease| (lease.client.hostname, lease.address);
+        let names = Names::new(
+            leader.map(|name| (name, address)),
+            nodes.into_iter().chain(guests).map(told),
+        );
+        if names == self.names {
+            return;
+        }
+        self.names = names;
+        if let Some(dns) = &self.dns {
+            match self.zone() {
+                Ok(zone) => dns.set_zone(zone),
+                Err(error) => tracing::warn!("the nodes' names are not up to date: {error:#}"),
+            }
+        }
+    }
+
+    fn zone(&self) -> anyhow::Result<Arc<Zone>> {
+        let about = AboutZone {
+            domain: self.about.domain.clone(),
+            subnet: self.server.subnet,
+            master: self.server.address,
+            os: self.about.os.clone(),
+        };
+        let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        // Serial numbers go round (RFC 1982).
+        let serial = time.unwrap_or_default().as_secs() as u32;
+        let zone = Zone::new(&about, &self.names, serial).context("making the cluster's DNS zone")?;
+        Ok(Arc::new(zone))
+    }
+
     fn start(&mut self, wrong: &mut Vec<String>) {
         let About {
             interface,
             hostname,
             os,
+            places,
+            time_alone,
             ..
         } = &self.about;
         if self.socket.is_none() {
@@ -145,6 +217,27 @@ impl Services {
                 Ok(socket) => self.socket = Some(socket),
                 Err(error) => wrong.push(format!(
                     "nodes get no addresses: {error:#}; is another DHCP server running here?"
+                )),
+            }
+        }
+        let Server { address, subnet, .. } = self.server;
+        if self.time.is_none() {
+            let clock = Arc::new(KernelClock);
+            match TimeServer::serve(&interface.name, address, subnet, clock, *time_alone) {
+                Ok(time) => self.time = Some(time),
+                Err(error) => wrong.push(format!(
+                    "no time on the cluster network: {error:#}; is another time server running here?"
+                )),
+            }
+        }
+        if self.dns.is_none() {
+            let served = self
+                .zone()
+                .and_then(|zone| DnsServer::serve(&interface.name, address, subnet, zone, places.clone()));
+            match served {
+                Ok(dns) => self.dns = Some(dns),
+                Err(error) => wrong.push(format!(
+                    "no DNS on the cluster network: {error:#}; is another DNS server running here?"
                 )),
             }
         }

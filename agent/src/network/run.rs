@@ -19,15 +19,19 @@ use super::dhcp::client::{Client, Output};
 use super::dhcp::frame;
 use super::dhcp::lease_table::Lease;
 use super::discovery::Discovery;
+use super::dns::forward::Places;
 use super::follower::{Follower, Heard, News};
+use super::hosts::Hosts;
 use super::jitter::Jitter;
 use super::link::Interface;
 use super::mac::Mac;
 use super::master::Services;
 use super::memory::{Memory, Remembered};
+use super::names::Names;
 use super::netlink::Netlink;
 use super::packet::PacketSocket;
 use super::role::{Action, Event, Machine, Role, Timing};
+use super::sntp::follower::TimeFollower;
 use super::view::{View, Warnings};
 use super::web::Web;
 use crate::members::{self, Members};
@@ -55,6 +59,12 @@ pub struct Options {
     pub members: Option<Members>,
     /// What members are told on it.
     pub member_routes: Router,
+    /// Who is asked for names that are not the cluster's.
+    pub places: Places,
+    /// The hosts file.
+    pub hosts: PathBuf,
+    /// When this node's image was built, since 1970; zero when that is unknown.
+    pub built: Duration,
     /// What makes this node's random delays its own.
     pub seed: u64,
 }
@@ -101,6 +111,8 @@ pub struct Network {
     search: Option<Discovery>,
     services: Option<Services>,
     follower: Option<Follower>,
+    time: Option<TimeFollower>,
+    hosts: Option<Hosts>,
     web: Option<Web>,
     channels: Vec<members::Server>,
     master: Option<Mac>,
@@ -145,6 +157,8 @@ impl Network {
             search: None,
             services: None,
             follower: None,
+            time: None,
+            hosts: None,
             web: None,
             channels: Vec::new(),
             master: None,
@@ -157,6 +171,7 @@ impl Network {
 
     /// Runs until `end` is there, then takes down what was set up.
     pub async fn run(mut self, end: impl Future<Output = ()>) {
+        self.hosts = Some(Hosts::keep(self.options.hosts.clone()));
         let mut end = std::pin::pin!(end);
         loop {
             let wake = tokio::select! {
@@ -346,6 +361,7 @@ impl Network {
             Output::Lost(address) => {
                 tracing::info!("address {address} given up");
                 self.follower = None;
+                self.time = None;
                 self.set_addresses().await;
             }
         }
@@ -384,6 +400,7 @@ impl Network {
             (None, Some(news)) => news.peers.clone(),
             (None, None) => Vec::new(),
         };
+        self.tell_names(news, own, &peers);
         peers.retain(|peer| Some(peer.mac) != own);
         let view = View {
             role: self.role.role(),
@@ -404,6 +421,42 @@ impl Network {
             *old = view;
             changed
         });
+    }
+}
+
+impl Network {
+    /// Names are known on the master, and on a node whose master has told of itself.
+    fn tell_names(&self, news: Option<&News>, own: Option<Mac>, peers: &[Peer]) {
+        let Settings {
+            master_address,
+            domain,
+            ..
+        } = &self.options.settings;
+        let (name, mac, address) = match (&self.services, news) {
+            (Some(_), _) => (self.options.hostname.parse().ok(), own, self.node_address()),
+            (
+                None,
+                Some(News {
+                    master, master_node, ..
+                }),
+            ) => {
+                let node = master_node.as_ref();
+                (
+                    master.clone(),
+                    node.map(|node| node.mac),
+                    node.map(|node| node.address),
+                )
+            }
+            (None, None) => return,
+        };
+        let Some(hosts) = &self.hosts else { return };
+        let others = peers.iter().filter(|peer| Some(peer.mac) != mac);
+        let names = Names::new(
+            // Until it has an address of its own, its name leads to the master's.
+            name.map(|name| (name, address.unwrap_or(*master_address))),
+            others.map(|peer| (peer.hostname.clone(), peer.address)),
+        );
+        hosts.tell(&names, *master_address, domain);
     }
 }
 

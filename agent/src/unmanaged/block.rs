@@ -1,18 +1,18 @@
 //! A block of ours in a file of somebody else, which can be taken out again byte for byte.
 
 /// First line of the block.
-const BEGIN: &[u8] = b"# cluster-lab begin: written at every start of cluster-lab\n";
+const BEGIN: &[u8] = b"# cluster-lab begin: kept up to date by cluster-lab\n";
 /// Last line of the block.
 const END: &[u8] = b"# cluster-lab end\n";
 
 /// `text` with a block of these lines at its top, instead of the one that it may have. At the top, because in
 /// dhcpcd.conf(5) what follows an `interface` line is about that interface only.
-pub(super) fn with(text: &[u8], lines: &str) -> Vec<u8> {
+pub(crate) fn with(text: &[u8], lines: &str) -> Vec<u8> {
     [BEGIN, lines.as_bytes(), END, &without(text)].concat()
 }
 
 /// `text` without the block, wherever it was moved to.
-pub(super) fn without(text: &[u8]) -> Vec<u8> {
+pub(crate) fn without(text: &[u8]) -> Vec<u8> {
     let Some(begin) = find_line(text, BEGIN, 0) else {
         return text.to_vec();
     };

@@ -6,7 +6,7 @@
 //!
 //! avahi needs nothing: it publishes on the interfaces that have addresses and serves no addresses itself.
 
-mod block;
+pub(crate) mod block;
 mod files;
 
 use std::path::Path;

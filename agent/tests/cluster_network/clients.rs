@@ -3,7 +3,7 @@
 use std::process::Stdio;
 
 use super::roles::{all, cluster};
-use super::switch::{Running, Switch, eventually};
+use super::switch::{Machine, Running, Switch, eventually};
 use super::{SOON, settle, summary};
 
 #[test]
@@ -46,11 +46,32 @@ fn udhcpc_and_dhclient_get_a_lease_and_are_no_nodes() {
     assert!(!leased && said.contains("no lease"), "{said}");
 
     let other = switch.machine("other");
+    let lease = dhclient(&other);
+    for line in [
+        "fixed-address 192.168.200.22;",
+        "option subnet-mask 255.255.255.0;",
+        "option broadcast-address 192.168.200.255;",
+        "option dhcp-server-identifier 192.168.200.1;",
+        "option dhcp-lease-time 600;",
+        "option ntp-servers 192.168.200.1;",
+        "option domain-name \"cluster.internal\";",
+        "option domain-search \"cluster.internal.\";",
+    ] {
+        assert!(lease.contains(line), "{line}: {lease}");
+    }
+    assert!(
+        !lease.contains("routers") && !lease.contains("name-servers"),
+        "{lease}"
+    );
+}
+
+/// The lease that dhclient gets as a client that asks for the cluster.
+fn dhclient(other: &Machine) -> String {
     std::fs::write(
         other.file("dhclient.conf"),
         "send vendor-class-identifier \"cluster-lab\";\nsend host-name \"other\";\n",
     )
-    .unwrap();
+    .expect("dhclient starts");
     let mut client = other.inside("dhclient");
     client
         .args(["-4", "-d", "-1", "-sf", "/bin/true", "-cf"])
@@ -66,29 +87,35 @@ fn udhcpc_and_dhclient_get_a_lease_and_are_no_nodes() {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .unwrap(),
+            .expect("dhclient starts"),
     );
-    let lease = eventually("dhclient has a lease", SOON, || {
+    eventually("dhclient has a lease", SOON, || {
         let leases = std::fs::read_to_string(other.file("leases")).unwrap_or_default();
         if leases.contains("fixed-address") {
             Ok(leases)
         } else {
             Err(leases)
         }
-    });
+    })
+}
+
+#[test]
+fn dns_server_router_and_domain_are_told_when_the_settings_say_so() {
+    let switch = Switch::new();
+    let mut machine = switch.machine("n1");
+    machine.add_settings("domain = \"lab.example\"\ndhcp-dns = true\ndhcp-router = \"192.168.200.254\"\n");
+    machine.start();
+    settle(&[&machine]);
+    let lease = dhclient(&switch.machine("other"));
     for line in [
-        "fixed-address 192.168.200.22;",
-        "option subnet-mask 255.255.255.0;",
-        "option broadcast-address 192.168.200.255;",
-        "option dhcp-server-identifier 192.168.200.1;",
-        "option dhcp-lease-time 600;",
+        "option routers 192.168.200.254;",
+        "option domain-name-servers 192.168.200.1;",
+        "option ntp-servers 192.168.200.1;",
+        "option domain-name \"lab.example\";",
+        "option domain-search \"lab.example.\";",
     ] {
         assert!(lease.contains(line), "{line}: {lease}");
     }
-    assert!(
-        !lease.contains("routers") && !lease.contains("name-servers"),
-        "{lease}"
-    );
 }
 
 #[test]

@@ -6,9 +6,11 @@
 mod clients;
 mod docker;
 mod faults;
+mod names;
 mod roles;
 mod swarm;
 mod switch;
+mod time;
 mod trust;
 
 use std::time::Duration;

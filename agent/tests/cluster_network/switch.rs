@@ -131,7 +131,7 @@ impl Switch {
         let number = self.ports.fetch_add(1, Ordering::Relaxed) + 1;
         let namespace = Namespace::new(name);
         let folder = self.folder.path().join(name);
-        std::fs::create_dir(&folder).expect("a folder");
+        std::fs::create_dir_all(folder.join("root/etc")).expect("a folder");
         let machine = Machine {
             name: name.to_owned(),
             port: format!("p{number}"),
@@ -165,6 +165,14 @@ impl Machine {
              [swarm]\nrebuild-after = 5\n"
         );
         std::fs::write(self.file("cluster.toml"), config).expect("a file");
+    }
+
+    /// Adds lines to the section `[network]` of its settings.
+    pub(crate) fn add_settings(&self, lines: &str) {
+        let file = self.file("cluster.toml");
+        let settings = std::fs::read_to_string(&file).expect("a file");
+        let settings = settings.replace("[swarm]", &format!("{lines}[swarm]"));
+        std::fs::write(file, settings).expect("a file");
     }
 
     /// Makes it a machine of a lab that is not open, with a secret made of this byte.
@@ -277,6 +285,8 @@ impl Machine {
         command
             .args([env!("CARGO_BIN_EXE_cluster-lab"), "run", "--config"])
             .arg(self.file("cluster.toml"));
+        // Files of the system, such as resolv.conf, are the machine's and not the test machine's.
+        command.arg("--root").arg(self.file("root"));
         command
             .arg("--state-dir")
             .arg(self.file("state"))

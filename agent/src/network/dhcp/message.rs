@@ -6,9 +6,9 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use boot_config::Hostname;
+use boot_config::{Domain, Hostname};
 use dhcproto::v4::{DhcpOption, Flags, Message, MessageType, Opcode, OptionCode};
-use dhcproto::{Decodable, Decoder, Encodable, Encoder};
+use dhcproto::{Decodable, Decoder, Encodable, Encoder, Name};
 
 use crate::network::mac::Mac;
 
@@ -88,6 +88,22 @@ pub struct Packet {
     pub renew: Option<Duration>,
     /// Option 59 (T2), whole seconds.
     pub rebind: Option<Duration>,
+    /// What else a server gives. Apart, because no message of a client has it.
+    pub network: Box<Network>,
+}
+
+/// What a server tells of the network besides addresses. Our own client needs none of it: a node knows its master, and
+/// its router and DNS server are the uplink's. So it is written and never read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Network {
+    /// Option 3.
+    pub router: Option<Ipv4Addr>,
+    /// Option 6.
+    pub dns: Option<Ipv4Addr>,
+    /// Option 42.
+    pub ntp: Option<Ipv4Addr>,
+    /// Options 15 and 119.
+    pub domain: Option<Domain>,
 }
 
 impl Packet {
@@ -112,6 +128,7 @@ impl Packet {
             lease: None,
             renew: None,
             rebind: None,
+            network: Box::default(),
         }
     }
 
@@ -178,8 +195,18 @@ impl Packet {
             lease,
             renew,
             rebind,
+            network,
             ..
         } = self;
+        let Network {
+            router,
+            dns,
+            ntp,
+            domain,
+        } = &**network;
+        let search = domain
+            .as_ref()
+            .and_then(|domain| Name::from_ascii(domain.as_str()).ok());
         let Some(mut message) = blank() else {
             return Vec::new();
         };
@@ -214,6 +241,13 @@ impl Packet {
             lease.as_ref().map(seconds).map(DhcpOption::AddressLeaseTime),
             renew.as_ref().map(seconds).map(DhcpOption::Renewal),
             rebind.as_ref().map(seconds).map(DhcpOption::Rebinding),
+            router.map(|address| DhcpOption::Router(vec![address])),
+            dns.map(|address| DhcpOption::DomainNameServer(vec![address])),
+            ntp.map(|address| DhcpOption::NtpServers(vec![address])),
+            domain
+                .as_ref()
+                .map(|domain| DhcpOption::DomainName(domain.as_str().to_owned())),
+            search.map(|name| DhcpOption::DomainSearch(vec![name])),
             matches!(kind, Kind::Discover | Kind::Request).then(|| {
                 let wanted = [1, 28, 51, 54, 58, 59].map(OptionCode::from);
                 DhcpOption::ParameterRequestList(wanted.to_vec())

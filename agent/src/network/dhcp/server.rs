@@ -1,6 +1,7 @@
 //! The master's DHCP server (RFC 2131 section 4.3): message in, message out; pure, time passed in.
 //!
-//! It gives neither router nor name server: those are the uplink's, on another interface. It serves no relays.
+//! Unless the settings say otherwise it gives neither router nor name server: those are the uplink's, on another
+//! interface. It serves no relays.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use ipnet::Ipv4Net;
 
 use super::lease_table::{Client, ClientKey, LeaseTable};
-use super::message::{Kind, Packet, VENDOR_CLASS};
+use super::message::{Kind, Network, Packet, VENDOR_CLASS};
 
 /// Whom the server answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub struct Server {
     pub lease: Duration,
     /// Whom it answers.
     pub audience: Audience,
+    /// What every client is told besides its address.
+    pub network: Network,
     /// Who has what.
     pub table: LeaseTable,
 }
@@ -109,6 +112,7 @@ impl Server {
         reply.mask = Some(self.subnet.netmask());
         reply.broadcast_address = Some(self.subnet.broadcast());
         reply.hostname.clone_from(&request.hostname);
+        reply.network = Box::new(self.network.clone());
         if let Some(address) = given {
             reply.yiaddr = address;
             reply.lease = Some(self.lease);
@@ -139,6 +143,10 @@ mod tests {
             subnet: "192.168.200.0/24".parse().unwrap(),
             lease,
             audience,
+            network: Network {
+                ntp: Some(MASTER),
+                ..Network::default()
+            },
             table,
         }
     }
@@ -181,6 +189,7 @@ mod tests {
         expected.lease = Some(Duration::from_secs(600));
         expected.renew = Some(Duration::from_secs(300));
         expected.rebind = Some(Duration::from_secs(525));
+        expected.network.ntp = Some(MASTER);
         assert_eq!(offer, expected);
     }
 

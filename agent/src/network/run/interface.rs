@@ -190,8 +190,12 @@ impl Network {
         self.web = None;
         self.channels.clear();
         self.follower = None;
+        self.time = None;
         self.services = None;
         self.search = None;
+        if let Some(hosts) = self.hosts.take() {
+            hosts.take_out().await;
+        }
         self.memory.finish().await;
         let Some(port) = self.port.take() else { return };
         let Interface { index, name, .. } = port.interface;

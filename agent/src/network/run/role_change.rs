@@ -1,6 +1,7 @@
 //! What a new role sets up and takes down.
 
 use std::net::SocketAddrV4;
+use std::sync::Arc;
 use std::time::Duration;
 
 use boot_config::{Network as Settings, Vlan};
@@ -8,6 +9,7 @@ use boot_config::{Network as Settings, Vlan};
 use super::{Job, Network};
 use crate::members;
 use crate::network::dhcp::lease_table::{Client as LeaseClient, ClientKey, Lease, LeaseTable};
+use crate::network::dhcp::message::Network as Told;
 use crate::network::dhcp::server::{Audience, Server};
 use crate::network::discovery::Discovery;
 use crate::network::follower::Follower;
@@ -15,6 +17,8 @@ use crate::network::jitter::Jitter;
 use crate::network::master::{About, Services};
 use crate::network::memory::Remembered;
 use crate::network::role::Role;
+use crate::network::sntp::clock::KernelClock;
+use crate::network::sntp::follower::TimeFollower;
 
 /// Length of a lease. Short, so that a node that is gone soon leaves the list of peers.
 const LEASE: Duration = Duration::from_secs(600);
@@ -67,6 +71,7 @@ impl Network {
         }
         if matches!(role, Role::Starting | Role::Master) {
             self.follower = None;
+            self.time = None;
             self.warnings.set("trust", Vec::new());
         }
         self.set_addresses().await;
@@ -84,7 +89,7 @@ impl Network {
         }
     }
 
-    /// Asks the master for news from now on, once there is an address to ask from.
+    /// Asks the master for news and time from now on, once there is an address to ask from.
     pub(super) fn follow(&mut self) {
         let Some(port) = &self.port else { return };
         if self.role.role() == Role::Node && self.follower.is_none() && port.client.address().is_some() {
@@ -93,6 +98,15 @@ impl Network {
             let jitter = Jitter::new(self.jitter.number());
             let members = self.options.members.clone();
             self.follower = members.map(|members| Follower::start(members, master, interface, jitter));
+        }
+        if self.role.role() == Role::Node && self.time.is_none() && port.client.address().is_some() {
+            self.time = Some(TimeFollower::start(
+                self.options.settings.master_address,
+                port.interface.name.clone(),
+                Arc::new(KernelClock),
+                self.options.built,
+                Jitter::new(self.jitter.number()),
+            ));
         }
     }
 
@@ -104,6 +118,10 @@ impl Network {
             subnet,
             master_address,
             pool,
+            domain,
+            dhcp_dns,
+            dhcp_router,
+            ntp_without_internet,
             ..
         } = &self.options.settings;
         let mut table = LeaseTable::new(*pool, LEASE);
@@ -134,6 +152,12 @@ impl Network {
             subnet: *subnet,
             lease: LEASE,
             audience,
+            network: Told {
+                router: *dhcp_router,
+                dns: dhcp_dns.then_some(*master_address),
+                ntp: Some(*master_address),
+                domain: Some(domain.clone()),
+            },
             table,
         };
         let about = About {
@@ -141,6 +165,9 @@ impl Network {
             hostname: self.options.hostname.clone(),
             os: self.options.os.clone(),
             memory: self.memory.clone(),
+            domain: domain.clone(),
+            places: self.options.places.clone(),
+            time_alone: *ntp_without_internet,
         };
         let mut services = Services::new(about, server, now);
         let wrong = services.tick(now);

@@ -41,6 +41,7 @@ fn server() -> Server {
         subnet: "192.168.200.0/24".parse().unwrap(),
         lease,
         audience: Audience::Agents,
+        network: crate::network::dhcp::message::Network::default(),
         table: LeaseTable::new(Pool::new(address(20), address(29)).unwrap(), lease),
     }
 }
