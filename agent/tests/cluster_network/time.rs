@@ -4,8 +4,8 @@ use std::net::UdpSocket;
 use std::time::Duration;
 
 use super::roles::{all, cluster};
-use super::settle;
-use super::switch::{Machine, Running, Switch};
+use super::switch::{Machine, Running, Switch, eventually};
+use super::{SOON, settle};
 
 /// What `ntpdig` says about the master's clock.
 fn ntpdig(machine: &Machine, words: &[&str]) -> (bool, String) {
@@ -77,7 +77,13 @@ fn a_clock_that_nobody_keeps_right_is_not_called_right_and_only_the_cluster_is_a
     let mut question = [0; 48];
     question[0] = 0x23;
     let expected = if kept() { (0x24, 4) } else { (0xe4, 16) };
-    assert_eq!(asked(&laptop, "192.168.200.250", &question), Some(expected));
+    // The first answer may be late on a busy machine.
+    eventually("it answers", SOON, || {
+        match asked(&laptop, "192.168.200.250", &question) {
+            Some(answer) if answer == expected => Ok(()),
+            other => Err(format!("{other:x?}")),
+        }
+    });
     let (well, said) = ntpdig(&laptop, &[]);
     assert_eq!(well, kept(), "{said}");
     // An answer, a control message, half a message.
@@ -104,9 +110,10 @@ fn a_taken_time_port_is_a_warning_and_no_failure() {
     machine.start();
     settle(&[&machine]);
     let status = machine.status().unwrap();
-    let warning = status["warnings"][0].as_str().unwrap_or_default();
     assert!(
-        warning.starts_with("no time on the cluster network: binding UDP 192.168.200.1:123 of cl0"),
+        status["warnings"]
+            .to_string()
+            .contains("no time on the cluster network: binding UDP 192.168.200.1:123 of cl0"),
         "{status}"
     );
 }
