@@ -101,3 +101,38 @@ fn a_machine_that_is_not_from_our_image_keeps_its_name() {
     let hostname = std::fs::read_to_string(root.path().join("etc/hostname")).unwrap();
     assert_eq!(hostname, "mine\n");
 }
+
+#[test]
+fn the_cluster_secret_is_taken_and_a_damaged_one_is_left_with_a_warning() {
+    let card = card();
+    let waiting = "boot/firmware/cluster-lab.secret";
+    let secret = boot_config::ClusterSecret::from_bytes([3; 32]);
+    put(card.path(), waiting, &format!("{}\r\n", *secret.render()));
+    let output = first_boot(card.path(), &["--stage", "early"]);
+    assert!(output.status.success(), "{output:?}");
+    let read = |path: &str| std::fs::read_to_string(card.path().join(path)).unwrap_or_default();
+    assert_eq!(read(waiting), "");
+    assert_eq!(
+        read("var/lib/cluster-lab/secret"),
+        format!("{}\n", *secret.render())
+    );
+    let said = String::from_utf8(output.stdout).unwrap() + &read("dev/console");
+    assert!(said.contains("first boot: cluster-secret done"), "{said}");
+    assert!(!said.contains("cluster-secret-1:"), "{said}");
+
+    put(card.path(), waiting, &secret.render()[..50]);
+    let output = first_boot(card.path(), &["--stage", "early"]);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(read(waiting), secret.render()[..50], "nothing is lost");
+    assert_eq!(
+        read("var/lib/cluster-lab/secret"),
+        format!("{}\n", *secret.render())
+    );
+    for place in [read("dev/console"), read("run/issue.d/cluster-lab.issue")] {
+        assert!(
+            place.contains("cluster-lab.secret: this is not a cluster secret")
+                && place.contains("the secret that this node has is kept"),
+            "{place}"
+        );
+    }
+}

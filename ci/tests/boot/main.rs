@@ -10,6 +10,7 @@ mod bed;
 mod captured;
 mod node;
 mod scenario;
+mod secret;
 
 use lab::machine::Machine;
 
@@ -21,6 +22,7 @@ fn a_cluster_forms_restarts_and_takes_in_new_nodes() {
         scenario::two_nodes_powered_on_at_once(&mut bed)?;
         scenario::the_wire(&bed)?;
         scenario::two_cards_of_one_image(&bed)?;
+        secret::the_cluster_secret(&bed)?;
         scenario::one_swarm(&bed)?;
         scenario::restart_of_everything(&mut bed)?;
         scenario::one_swarm(&bed)?;

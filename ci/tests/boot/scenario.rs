@@ -216,7 +216,7 @@ pub(crate) fn two_cards_of_one_image(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-fn both<T>(ask: impl Fn(&str) -> Result<T>) -> Result<[T; 2]> {
+pub(crate) fn both<T>(ask: impl Fn(&str) -> Result<T>) -> Result<[T; 2]> {
     Ok([ask(FIRST)?, ask(SECOND)?])
 }
 
