@@ -40,6 +40,8 @@ for module in $(cat /modules); do insmod /lib/$module.ko; done
 ip link set lo up
 ip link add eth0 type dummy
 ip link set eth0 up
+mkdir -p /var/lib/cluster-lab
+echo cluster-secret-1:000g40r4-0m30e209-185gr38e-1w8124gk-2gahc5rr-34d1p70x-3rft5wf7 > /var/lib/cluster-lab/secret
 echo "lab-machine: $(uname -m)"
 echo "lab-version: $(cluster-lab --version)"
 cluster-lab run > /run/log 2>&1 &
@@ -51,6 +53,7 @@ while [ $tries -lt 60 ] && ! grep -q '"role": *"master"' /run/status; do
 done 2> /dev/null
 echo "lab-memory: $(grep VmRSS /proc/$!/status)"
 echo "lab-address: $(ip -4 addr show dev eth0.200 | grep -c 'inet 192.168.200.1/32')"
+echo "lab-members: $(grep -c ' 01C8A8C0:0946 00000000:0000 0A ' /proc/net/tcp)"
 echo "lab-status: $(tr '\n' ' ' < /run/status)"
 tail -n 20 /run/log /run/error
 echo "lab-done: "
@@ -144,6 +147,11 @@ pub(crate) fn agent_on_a_pi_zero(report: Report) -> Result<()> {
     report.check(
         "the address is on the VLAN interface",
         said("lab-address:") == "1",
+        &console,
+    )?;
+    report.check(
+        "members of its cluster can ask it on port 2374",
+        text("trust") == Some("secret") && said("lab-members:") == "1",
         &console,
     )?;
     report.say(&format!("     {}", said("lab-memory:")));
