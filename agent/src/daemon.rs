@@ -19,7 +19,6 @@ use crate::engine::plan::Planner;
 use crate::engine::run::{EngineStatus, Place};
 use crate::members::Members;
 use crate::network::dns::forward::Places;
-use crate::network::role::Role as NetworkRole;
 use crate::network::run::{Network, Options as NetworkOptions};
 use crate::network::view::View;
 use crate::status::{FirstBoot, Master, Role, Status, Timing};
@@ -154,9 +153,9 @@ fn planner(settings: &Settings) -> Planner {
 /// What the engine must know of the cluster network.
 fn place_of(view: &View) -> Place {
     let role = match view.role {
-        NetworkRole::Master => view.node_address.map(|own| (own, true)),
-        NetworkRole::Node => view.node_address.map(|own| (own, false)),
-        NetworkRole::Starting | NetworkRole::Listening | NetworkRole::Claiming => None,
+        Role::Master => view.node_address.map(|own| (own, true)),
+        Role::Node => view.node_address.map(|own| (own, false)),
+        Role::Starting | Role::Listening | Role::Claiming => None,
     };
     Place {
         role,
@@ -252,13 +251,7 @@ impl Board {
             warnings,
         } = view.clone();
         let status = &mut self.status;
-        status.role = match role {
-            NetworkRole::Starting => Role::Starting,
-            NetworkRole::Listening => Role::Listening,
-            NetworkRole::Claiming => Role::Claiming,
-            NetworkRole::Master => Role::Master,
-            NetworkRole::Node => Role::Node,
-        };
+        status.role = role;
         (status.interface, status.mac) = interface.unzip();
         status.address = address;
         status.node_address = node_address;
@@ -267,20 +260,20 @@ impl Board {
             address: self.master_address,
         };
         status.master = match role {
-            NetworkRole::Master => Some(address_of(status.hostname.parse().ok())),
-            NetworkRole::Node => Some(address_of(master_name)),
-            NetworkRole::Starting | NetworkRole::Listening | NetworkRole::Claiming => None,
+            Role::Master => Some(address_of(status.hostname.parse().ok())),
+            Role::Node => Some(address_of(master_name)),
+            Role::Starting | Role::Listening | Role::Claiming => None,
         };
         status.peers = peers;
         status.waiting_for = waiting.or_else(|| match (role, address) {
-            (NetworkRole::Listening, _) => Some("a sign of a master".to_owned()),
-            (NetworkRole::Node, None) => Some("an address from the master".to_owned()),
+            (Role::Listening, _) => Some("a sign of a master".to_owned()),
+            (Role::Node, None) => Some("an address from the master".to_owned()),
             _ => None,
         });
         status.warnings = self.settings_warnings.iter().cloned().chain(warnings).collect();
         let timing = &mut status.timing;
         let ready = status.interface.is_some();
-        let taken = address.is_some() && matches!(role, NetworkRole::Master | NetworkRole::Node);
+        let taken = address.is_some() && matches!(role, Role::Master | Role::Node);
         timing.interface_ready = timing
             .interface_ready
             .or_else(|| ready.then(|| clock.since_boot()));

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::run::EngineStatus;
 use crate::network::mac::Mac;
+pub use crate::network::role::Role;
 
 /// The status of one node, as `cluster-lab status --json` and `GET /api/v1/status` give it. What is absent is null.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,22 +49,6 @@ pub struct Status {
     pub first_boot: FirstBoot,
     /// When what was reached.
     pub timing: Timing,
-}
-
-/// The role of a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Role {
-    /// There is no usable cluster network yet.
-    Starting,
-    /// Finds out whether there is a master.
-    Listening,
-    /// Claims the master's address.
-    Claiming,
-    /// Is the master.
-    Master,
-    /// Follows a master.
-    Node,
 }
 
 /// The master.
@@ -118,18 +103,6 @@ pub struct Timing {
     pub interface_ready: Option<f64>,
     /// A role was taken for the first time: as master, or as node with an address.
     pub role_taken: Option<f64>,
-}
-
-impl std::fmt::Display for Role {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Starting => "starting",
-            Self::Listening => "listening",
-            Self::Claiming => "claiming",
-            Self::Master => "master",
-            Self::Node => "node",
-        })
-    }
 }
 
 /// The status as lines for people.

@@ -10,6 +10,8 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::jitter::Jitter;
 use super::mac::Mac;
 
@@ -66,19 +68,32 @@ impl Timing {
     }
 }
 
-/// What a node is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The role of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Role {
-    /// No cluster network to take a role on.
+    /// There is no usable cluster network yet.
     Starting,
-    /// Finding out whether there is a master.
+    /// Finds out whether there is a master.
     Listening,
-    /// Probing the master's address.
+    /// Claims the master's address.
     Claiming,
     /// Holds the master's address.
     Master,
     /// Follows a master.
     Node,
+}
+
+impl std::fmt::Display for Role {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Starting => "starting",
+            Self::Listening => "listening",
+            Self::Claiming => "claiming",
+            Self::Master => "master",
+            Self::Node => "node",
+        })
+    }
 }
 
 /// What was heard or happened.

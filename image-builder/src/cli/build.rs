@@ -12,7 +12,8 @@ use crate::progress::Progress;
 /// Make a release image: base image + agent + overlay.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Base image: .img, .zip or .gz, a file or a URL. Without it, the default one is used (and made, as root).
+    /// Base image: .img, also packed as .zip, .xz, .gz, .zst or .bz2; a file or a URL. Without it, the default one is
+    /// used (and made, as root).
     #[arg(long, value_name = "FILE|URL")]
     base: Option<BaseImage>,
     /// The agent's program, built for ARM.
