@@ -55,6 +55,7 @@ fn the_settings_file_shows_the_defaults_and_only_known_keys() {
     assert!(settings.hostname.take().is_some());
     assert!(settings.user.take().is_some());
     assert_eq!(settings.network.interface.take().unwrap().as_str(), "eth0");
+    assert!(settings.network.dhcp_router.take().is_some());
     assert_eq!(settings, defaults);
 }
 

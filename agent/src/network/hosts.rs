@@ -1,6 +1,6 @@
 //! The names of the cluster in the node's hosts file, so that `ping cl-node-2` works on every node whatever resolves
 //! names there: resolvconf, systemd-resolved and NetworkManager all leave that file alone, and the C library reads it
-//! first. All of it is one block, taken out again byte for byte; what else the file has is never changed and comes first.
+//! first. All of it is one block, taken out again byte for byte; what else the file has is never changed and wins.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -19,6 +19,9 @@ use crate::unmanaged::block;
 
 /// Not written again sooner: cards wear out, and when a hundred nodes start their names come one by one.
 const BETWEEN: Duration = Duration::from_secs(10);
+/// The file is looked at so often though nothing has changed: what could not be written can be now, and others write
+/// the file too (cloud-init at every start).
+const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// A larger file is none that we should read into memory and write back.
 const FILE_MAX: u64 = 1 << 20;
 
@@ -66,8 +69,15 @@ impl Hosts {
 
 async fn keep(file: PathBuf, mut told: watch::Receiver<Option<Lines>>) {
     let mut said: Option<String> = None;
-    while told.changed().await.is_ok() {
+    loop {
+        tokio::select! {
+            changed = told.changed() => if changed.is_err() { break },
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
         let lines = told.borrow_and_update().clone();
+        if lines.is_none() {
+            continue;
+        }
         let file = file.clone();
         let written = tokio::task::spawn_blocking(move || bring(&file, lines.as_deref())).await;
         let error = match written {

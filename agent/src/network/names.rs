@@ -1,15 +1,16 @@
 //! Which name leads to which address on the cluster network: pure, and the same on the master, which answers DNS
 //! queries from it, and on every node, which writes it into its hosts file.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use boot_config::Hostname;
 
 /// Names of the master's address, whoever is master. The second is that of the first Cluster Lab's documents.
 pub const MASTER: [&str; 2] = ["master", "cl-master"];
-/// Names that every system has for itself.
-const LOCAL: [&str; 2] = ["localhost", "ip6-localhost"];
+/// Names that no machine is given: those that every system has for itself, and those by which browsers and Windows find
+/// a proxy or a tunnel without being asked (<https://www.kb.cert.org/vuls/id/598349>).
+const LOCAL: [&str; 4] = ["localhost", "ip6-localhost", "wpad", "isatap"];
 /// Longest label of DNS.
 const LABEL_MAX: usize = 63;
 
@@ -35,7 +36,9 @@ impl Names {
         let leader = leader
             .map(|(name, address)| (name.as_str().to_owned(), address))
             .filter(|(name, _)| !reserved.contains(&name.as_str()));
-        let mut taken: BTreeSet<String> = reserved.into_iter().map(str::to_owned).collect();
+        let mut taken: BTreeSet<String> = reserved.iter().map(|&name| name.to_owned()).collect();
+        // Where the numbers of a name go on: a hundred cards of one name would try all of them anew for each.
+        let mut next: BTreeMap<String, u32> = BTreeMap::new();
         taken.extend(leader.iter().map(|(name, _)| name.clone()));
         // First everybody who can have the name told: nobody loses it to a number that somebody else got.
         let mut given: Vec<(String, bool, Ipv4Addr)> = others
@@ -45,11 +48,18 @@ impl Names {
             .collect();
         let mut clashes = Vec::new();
         for (name, own, address) in given.iter_mut().filter(|(_, own, _)| !own) {
-            let numbered = (2..).map(|number: u32| with_number(name, number));
+            let next = next.entry(name.clone()).or_insert(2);
+            let mut numbered = (*next..).map(|number| (number, with_number(name, number)));
             // Ends: there are more numbers than names taken.
-            if let Some(free) = numbered.into_iter().find(|name| taken.insert(name.clone())) {
+            if let Some((number, free)) = numbered.find(|(_, name)| taken.insert(name.clone())) {
+                *next = number + 1;
+                let why = if reserved.contains(&name.as_str()) {
+                    format!("no node can be called {name}")
+                } else {
+                    format!("two nodes are called {name}")
+                };
                 clashes.push(format!(
-                    "two nodes are called {name}: {address} is known as {free}; give each card a hostname of its own"
+                    "{why}: {address} is known as {free}; give each card a hostname of its own"
                 ));
                 (*name, *own) = (free, true);
             }
@@ -124,6 +134,12 @@ mod tests {
             names("n1", &[("n1", 20)]).clashes,
             [
                 "two nodes are called n1: 192.168.200.20 is known as n1-2; give each card a hostname of its own"
+            ]
+        );
+        assert_eq!(
+            names("n1", &[("wpad", 20)]).clashes,
+            [
+                "no node can be called wpad: 192.168.200.20 is known as wpad-2; give each card a hostname of its own"
             ]
         );
         assert_eq!(names("n1", &[("n2", 20)]).clashes, [""; 0]);

@@ -5,6 +5,7 @@ mod interface;
 mod role_change;
 
 use std::collections::VecDeque;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -88,6 +89,9 @@ enum Wake {
     Time,
 }
 
+/// The master's news, the own hardware address, whether this is the master, the own address, all nodes.
+type NamesFrom = (Option<News>, Option<Mac>, bool, Option<Ipv4Addr>, Vec<Peer>);
+
 /// Work that one step makes for the next.
 enum Job {
     Heard(Event),
@@ -112,6 +116,8 @@ pub struct Network {
     services: Option<Services>,
     follower: Option<Follower>,
     time: Option<TimeFollower>,
+    /// What the names were last made from.
+    names: NamesFrom,
     hosts: Option<Hosts>,
     web: Option<Web>,
     channels: Vec<members::Server>,
@@ -158,6 +164,7 @@ impl Network {
             services: None,
             follower: None,
             time: None,
+            names: NamesFrom::default(),
             hosts: None,
             web: None,
             channels: Vec::new(),
@@ -240,6 +247,7 @@ impl Network {
                 self.jobs.push_back(Job::Heard(Event::MasterSeen));
                 self.news = Some(news);
                 self.warnings.set("trust", Vec::new());
+                self.follow_time();
             }
             Wake::Told(Heard::OtherSecret) => {
                 let address = self.options.settings.master_address;
@@ -247,6 +255,7 @@ impl Network {
                     "the master at {address} has another cluster secret than this card: flash this card again for that cluster"
                 );
                 self.warnings.set("trust", vec![line]);
+                self.time = None;
             }
             Wake::Time => {}
         }
@@ -400,7 +409,19 @@ impl Network {
             (None, Some(news)) => news.peers.clone(),
             (None, None) => Vec::new(),
         };
-        self.tell_names(news, own, &peers);
+        let news = news.cloned();
+        let names = (
+            news.clone(),
+            own,
+            self.services.is_some(),
+            self.node_address(),
+            peers.clone(),
+        );
+        // Every frame that is heard comes by here; the names of a hundred nodes are made only when they are others.
+        if self.names != names {
+            self.tell_names(news.as_ref(), own, &peers);
+            self.names = names;
+        }
         peers.retain(|peer| Some(peer.mac) != own);
         let view = View {
             role: self.role.role(),
@@ -410,8 +431,8 @@ impl Network {
                 .map(|port| (port.interface.name.clone(), port.interface.mac)),
             node_address: self.node_address(),
             address: self.master_address().or_else(|| self.node_address()),
-            master_name: news.and_then(|news| news.master.clone()),
-            master_node: news.and_then(|news| Some(news.master_node.as_ref()?.address)),
+            master_name: news.as_ref().and_then(|news| news.master.clone()),
+            master_node: news.and_then(|news| Some(news.master_node?.address)),
             peers,
             waiting: self.waiting.clone(),
             warnings: self.warnings.lines(),

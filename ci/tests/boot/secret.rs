@@ -18,7 +18,7 @@ pub(crate) fn the_cluster_secret(bed: &Bed) -> Result<()> {
         modes.iter().all(|mode| mode == "600 root"),
         &modes,
     )?;
-    let left = both(|name| says(&bed.lab, name, "ls /boot/firmware"))?;
+    let left = both(|name| says_to_root(&bed.lab, name, "ls /boot/firmware"))?;
     bed.report.check(
         "it is on the boot partition no more",
         left.iter()

@@ -92,7 +92,6 @@ fn read(bytes: &[u8], question: usize) -> Option<Reply> {
                     return None;
                 }
                 // What may follow it is additional, so nobody misses it.
-                kept.truncate(at);
                 kept[section..section + 2].copy_from_slice(&number.to_be_bytes());
                 break 'sections;
             }
@@ -105,8 +104,9 @@ fn read(bytes: &[u8], question: usize) -> Option<Reply> {
             }
             at = record.end;
         }
-        kept.truncate(at);
     }
+    // What is behind the last record belongs to none.
+    kept.truncate(at);
     // Without an answer it says that there is none, for as long as the start of authority tells (RFC 2308).
     let keep = if bytes[6..8] == [0, 0] {
         start.unwrap_or(0).min(shortest)
@@ -244,6 +244,28 @@ pub(super) mod tests {
         match judge(9, query, &message.to_vec().unwrap()) {
             Verdict::Good(reply) => reply,
             other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn authority_and_glue_are_passed_on_too() {
+        let asked = query("example.org.", RecordType::A);
+        let mut message = upstream(&asked, &[60]);
+        let name = asked.question.name.clone();
+        let data = RData::A(A::new(192, 0, 2, 9));
+        message.add_authority(Full::from_rdata(name.clone(), 60, data.clone()));
+        message.add_additional(Full::from_rdata(name, 60, data));
+        let mut other = query("example.org.", RecordType::A);
+        other.edns = Some(Edns {
+            version: 0,
+            payload: 1232,
+            dnssec_ok: false,
+        });
+        for asker in [&asked, &other] {
+            let bytes = good(&asked, &message).answer(asker, Duration::ZERO, 1232);
+            let read = Message::from_vec(&bytes).unwrap();
+            let counts = [read.answers.len(), read.authorities.len(), read.additionals.len()];
+            assert_eq!(counts, [1, 1, 1], "{read:?}");
         }
     }
 

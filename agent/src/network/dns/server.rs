@@ -31,6 +31,8 @@ const WAITING_MAX: usize = 1024;
 /// Most connections, and how long one may be silent (RFC 7766 section 6.2.3).
 const CONNECTIONS_MAX: usize = 64;
 const IDLE: Duration = Duration::from_secs(5);
+/// A connection ends after so long, however busy.
+const LIFE: Duration = Duration::from_secs(60);
 /// After so many messages others get their turn.
 const BATCH: usize = 64;
 /// After an error of a socket, such as an interface that is down for a moment.
@@ -149,9 +151,14 @@ async fn serve_udp(socket: Arc<UdpSocket>, desk: Desk) {
                     Ok(()) => take_batch(&socket, &desk, &mut message, &mut waiting),
                     Err(error) => Err(error),
                 };
-                if let Err(error) = read {
-                    tracing::debug!(%error, "DNS by UDP");
-                    tokio::time::sleep(PAUSE).await;
+                match read {
+                    // Trying to receive costs nothing of the runtime's budget: without this, a flood of queries would
+                    // stop everything else that the agent does.
+                    Ok(()) => tokio::task::yield_now().await,
+                    Err(error) => {
+                        tracing::debug!(%error, "DNS by UDP");
+                        tokio::time::sleep(PAUSE).await;
+                    }
                 }
             }
             Some(_) = waiting.join_next() => {}
@@ -200,8 +207,8 @@ async fn serve_tcp(listener: TcpListener, desk: Desk) {
                 Ok((stream, from)) => {
                     let desk = desk.clone();
                     connections.spawn(async move {
-                        // A connection that breaks is over.
-                        let _ = converse(stream, from, &desk).await;
+                        // A connection that breaks is over, and one that is held on to makes room for others.
+                        let _ = timeout(LIFE, converse(stream, from, &desk)).await;
                     });
                 }
                 Err(error) => {

@@ -89,7 +89,7 @@ impl Network {
         }
     }
 
-    /// Asks the master for news and time from now on, once there is an address to ask from.
+    /// Asks the master for news from now on, once there is an address to ask from.
     pub(super) fn follow(&mut self) {
         let Some(port) = &self.port else { return };
         if self.role.role() == Role::Node && self.follower.is_none() && port.client.address().is_some() {
@@ -99,6 +99,12 @@ impl Network {
             let members = self.options.members.clone();
             self.follower = members.map(|members| Follower::start(members, master, interface, jitter));
         }
+    }
+
+    /// Takes the master's time from now on: of a master that has shown that it has the cluster's secret, as a clock that
+    /// was set wrong is not set back.
+    pub(super) fn follow_time(&mut self) {
+        let Some(port) = &self.port else { return };
         if self.role.role() == Role::Node && self.time.is_none() && port.client.address().is_some() {
             self.time = Some(TimeFollower::start(
                 self.options.settings.master_address,

@@ -17,6 +17,8 @@ use crate::network::jitter::Jitter;
 
 /// Between two looks; at 100 nodes one every six seconds reaches the master.
 const EVERY: Duration = Duration::from_secs(600);
+/// While the master is not sure of its time.
+const SOON: Duration = Duration::from_secs(30);
 /// After a look without an answer.
 const AGAIN: Duration = Duration::from_secs(5);
 const WAIT: Duration = Duration::from_secs(1);
@@ -42,7 +44,9 @@ impl TimeFollower {
                 let mark = jitter.number();
                 let wait = match look(&interface, SocketAddrV4::new(master, PORT), &*clock, built, mark).await
                 {
-                    Ok(()) => EVERY,
+                    Ok(true) => EVERY,
+                    // Who woke up with us may hear the right time any moment.
+                    Ok(false) => SOON,
                     Err(error) => {
                         tracing::debug!(%error, "the master's time");
                         AGAIN
@@ -60,14 +64,14 @@ impl Drop for TimeFollower {
     }
 }
 
-/// Asks once, and takes the master's time if it is time to.
+/// Asks once, and takes the master's time if it is time to; whether the master is sure of it.
 async fn look(
     interface: &str,
     master: SocketAddrV4,
     clock: &dyn Clock,
     built: Duration,
     mark: u64,
-) -> std::io::Result<()> {
+) -> std::io::Result<bool> {
     let socket = Socket::new(
         Domain::IPV4,
         Type::DGRAM.nonblocking().cloexec(),
@@ -84,11 +88,11 @@ async fn look(
         loop {
             let length = socket.recv(&mut answer).await?;
             if let Some(time) = packet::time(&answer[..length], mark) {
-                return Ok::<_, std::io::Error>(time);
+                return Ok::<_, std::io::Error>((time, packet::is_sure(&answer[..length])));
             }
         }
     };
-    let sent = timeout(WAIT, answered).await??;
+    let (sent, sure) = timeout(WAIT, answered).await??;
     let way = asked.elapsed();
     if way > SLOW {
         return Err(std::io::Error::other("its answer took too long"));
@@ -109,7 +113,7 @@ async fn look(
             Err(error) => tracing::warn!("the clock is behind the master's and cannot be set: {error:#}"),
         }
     }
-    Ok(())
+    Ok(sure)
 }
 
 #[cfg(test)]

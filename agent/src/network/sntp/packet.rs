@@ -85,6 +85,13 @@ pub fn time(answer: &[u8], mark: u64) -> Option<Duration> {
     (sound && sent != 0).then(|| since_1970(sent))
 }
 
+/// Whether the server of an answer calls its own time right. It may soon be another, else.
+pub fn is_sure(answer: &[u8]) -> bool {
+    answer
+        .first_chunk()
+        .is_some_and(|&[first, stratum]| first >> 6 != 3 && stratum < STRATUM_NONE)
+}
+
 /// Time since 1970 as seconds since 1900 and their fraction.
 fn timestamp(time: Duration) -> [u8; 8] {
     let seconds = (time.as_secs() + FROM_1900) % ERA;
