@@ -128,16 +128,19 @@ fn member(disk: &mut File, device: &Device) -> Option<(String, &'static str)> {
         let name = format!("{}{separator}{}", device.name, part.number);
         (name, part.start, part.end() - part.start)
     });
-    whole.chain(parts).find_map(
-        |(name, start, length)| match signature::look(disk, start, length) {
+    // The kernel knows partitions of a GPT, and logical ones, too.
+    let known = device.partitions.iter();
+    let known = known.map(|part| (part.name.clone(), part.start, part.length));
+    whole.chain(known).chain(parts).find_map(|(name, start, length)| {
+        match signature::look(disk, start, length) {
             Ok(Content {
                 kind: Some(kind),
                 member: true,
                 ..
             }) => Some((name, kind)),
             _ => None,
-        },
-    )
+        }
+    })
 }
 
 fn partitions(disk: &mut File, size: u64) -> Vec<Part> {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result, bail};
+use boot_config::FIRST_RUN_FILE;
 use disk_image::fat::BootPartition;
 use disk_image::mbr::{Mbr, Partition};
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
@@ -116,8 +117,14 @@ fn files<D: Read + Write + Seek>(disk: D, boot: &Partition) -> Result<BTreeMap<S
 /// The files that are the card's own; an error if anything but settings differs.
 fn settings(expected: &BTreeMap<String, Vec<u8>>, found: &BTreeMap<String, Vec<u8>>) -> Result<Vec<String>> {
     for (name, bytes) in expected {
-        if found.get(name) != Some(bytes) && !SETTINGS.contains(&name.as_str()) {
-            bail!("{name} on its boot partition is not that of the image: flash it again");
+        match found.get(name) {
+            // A first start takes it away when it is done.
+            None if name == FIRST_RUN_FILE => {}
+            None => bail!("{name} is missing on its boot partition: flash it again"),
+            Some(own) if own != bytes && !SETTINGS.contains(&name.as_str()) => {
+                bail!("{name} on its boot partition is not that of the image: flash it again")
+            }
+            Some(_) => {}
         }
     }
     let own = found
@@ -158,7 +165,11 @@ mod tests {
             ),
             (
                 vec![("kernel.img", "k"), ("user-data", "u")],
-                Err("overlays/a on its boot partition"),
+                Err("overlays/a is missing on its boot partition"),
+            ),
+            (
+                vec![("kernel.img", "k"), ("overlays/a", "a")],
+                Err("user-data is missing"),
             ),
         ] {
             match (settings(&image, &tree(&card)), expected) {

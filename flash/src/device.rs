@@ -24,8 +24,10 @@ pub struct Device {
     pub size: u64,
     /// The whole device, if this is a partition of it.
     pub partition_of: Option<String>,
-    /// Names of its partitions.
-    pub partitions: Vec<String>,
+    /// Its partitions, as the kernel sees them.
+    pub partitions: Vec<Extent>,
+    /// Which medium it is, counted by the kernel (from 5.15 on): another number after each change.
+    pub medium: String,
     /// Locked, or a read-only device.
     pub read_only: bool,
     /// Device-mapper and RAID devices that are built on it: (part of this device, holder).
@@ -36,6 +38,17 @@ pub struct Device {
     pub swaps: Vec<String>,
     /// The file behind a loop device.
     pub backing_file: Option<PathBuf>,
+}
+
+/// A partition and where it lies.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Extent {
+    /// Kernel name, such as `sdb1`.
+    pub name: String,
+    /// Start, in bytes.
+    pub start: u64,
+    /// Length, in bytes.
+    pub length: u64,
 }
 
 /// Why a device is not written to.
@@ -125,7 +138,8 @@ impl Device {
             // sysfs counts in 512 bytes whatever the device's own sector is.
             size: sectors * 512,
             partition_of,
-            partitions: parts[1..].iter().map(|part| file_name(part)).collect(),
+            partitions: parts[1..].iter().map(|part| extent(part)).collect(),
+            medium: text("diskseq"),
             read_only: text("ro") == "1",
             holders,
             mounts: mounts(&proc("self/mountinfo")?, &known),
@@ -170,6 +184,19 @@ impl Device {
             return Err(Refusal::ReadOnly(name));
         }
         Ok(())
+    }
+}
+
+/// sysfs counts in 512 bytes whatever the device's own sector is.
+fn extent(part: &Path) -> Extent {
+    let sectors = |file: &str| {
+        let text = std::fs::read_to_string(part.join(file)).unwrap_or_default();
+        text.trim().parse::<u64>().unwrap_or(0)
+    };
+    Extent {
+        name: file_name(part),
+        start: sectors("start") * 512,
+        length: sectors("size") * 512,
     }
 }
 

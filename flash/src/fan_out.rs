@@ -24,6 +24,8 @@ pub(crate) struct Tap {
     queue: Receiver<Piece>,
     block: Arc<[u8]>,
     position: usize,
+    /// The end was told: it stays the end, however often it is asked for.
+    ended: bool,
 }
 
 /// One pump with a tap for each of `count` cards.
@@ -34,6 +36,7 @@ pub(crate) fn split(count: usize) -> (Pump, Vec<Tap>) {
             queue,
             block: Arc::new([]),
             position: 0,
+            ended: false,
         };
         (sender, tap)
     })
@@ -66,8 +69,15 @@ impl Pump {
 
 impl Read for Tap {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.ended {
+            return Ok(0);
+        }
         if self.position == self.block.len() {
             match self.queue.recv() {
+                Ok(Ok(block)) if block.is_empty() => {
+                    self.ended = true;
+                    return Ok(0);
+                }
                 Ok(Ok(block)) => (self.block, self.position) = (block, 0),
                 Ok(Err((kind, reason))) => return Err(io::Error::new(kind, reason)),
                 Err(_) => return Err(io::ErrorKind::UnexpectedEof.into()),
@@ -100,6 +110,20 @@ mod tests {
             self.0.fetch_add(count, Ordering::SeqCst);
             Ok(count)
         }
+    }
+
+    #[test]
+    fn the_end_is_the_end_however_often_it_is_asked_for() {
+        let image = vec![7; BLOCK + 512];
+        let (pump, mut taps) = split(1);
+        let mut tap = taps.pop().unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| pump.run(&mut &image[..]));
+            let mut bytes = Vec::new();
+            tap.read_to_end(&mut bytes).unwrap();
+            assert!(bytes == image);
+            assert_eq!(tap.read_to_end(&mut bytes).unwrap(), 0);
+        });
     }
 
     #[test]

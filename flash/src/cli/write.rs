@@ -76,10 +76,9 @@ pub(super) fn run(arguments: &WriteCard) -> Result<()> {
     });
     let wanted: Vec<Wanted> = checked.collect::<Result<_>>()?;
     let image = arguments.image.get()?;
-    let mut todo = Vec::new();
-    for (device, wanted) in arguments.device.iter().zip(wanted) {
-        let job = Job::check(&image, &wanted, &arguments.membership)
-            .inspect_err(|error| image.forget_if_damaged(error))?;
+    // All cards first: that one of many cannot be written is known before minutes of reading.
+    let mut cards = Vec::new();
+    for device in &arguments.device {
         let card = Card::find(
             device,
             arguments.card_size,
@@ -87,20 +86,23 @@ pub(super) fn run(arguments: &WriteCard) -> Result<()> {
             arguments.max_size,
             Path::new("/"),
         )?;
-        job.check_fits(&card)?;
         let place = device.canonicalize().unwrap_or_else(|_| device.clone());
+        if cards.iter().any(|(_, _, other)| *other == place) {
+            bail!("{} is named twice: name each card once", device.display());
+        }
+        cards.push((device, card, place));
+    }
+    let mut todo = Vec::new();
+    for ((device, card, _), wanted) in cards.into_iter().zip(wanted) {
+        let job = Job::check(&image, &wanted, &arguments.membership)
+            .inspect_err(|error| image.forget_if_damaged(error))?;
+        job.check_fits(&card)?;
         todo.push(Todo {
             device,
-            place,
             job,
             card,
             wanted,
         });
-    }
-    for (index, one) in todo.iter().enumerate() {
-        if todo[..index].iter().any(|other| other.place == one.place) {
-            bail!("{} is named twice: name each card once", one.device.display());
-        }
     }
     confirm(&todo, &image, arguments.yes)?;
 
@@ -113,8 +115,6 @@ pub(super) fn run(arguments: &WriteCard) -> Result<()> {
 /// One card, and what is to be done with it.
 struct Todo<'a> {
     device: &'a Path,
-    /// Without the symbolic links.
-    place: PathBuf,
     job: Job,
     card: Card,
     wanted: Wanted,
@@ -125,7 +125,14 @@ fn write_all(todo: &[Todo<'_>], image: &Image, interrupted: &Arc<AtomicBool>) ->
     let mut source = image.source()?;
     let mut open = Vec::new();
     for one in todo {
-        open.push(one.card.open()?);
+        match one.card.open() {
+            Ok(card) => open.push(card),
+            Err(error) => {
+                // Files that were made for the cards before it are of no use to anybody.
+                todo[..open.len()].iter().for_each(|one| one.card.discard());
+                return Err(error);
+            }
+        }
     }
     let (pump, taps) = fan_out::split(todo.len());
     let alone = todo.len() == 1;
@@ -162,10 +169,15 @@ fn write_all(todo: &[Todo<'_>], image: &Image, interrupted: &Arc<AtomicBool>) ->
         (None, _) => Ok(()),
         (Some(error), true) => Err(error),
         (Some(_), false) => bail!(
-            "{} of {} cards failed, see above: {}; the others are ready",
+            "{} of {} cards failed, see above: {}{}",
             failed.len(),
             todo.len(),
-            failed.join(", ")
+            failed.join(", "),
+            if failed.len() < todo.len() {
+                "; the others are ready"
+            } else {
+                ""
+            }
         ),
     }
 }

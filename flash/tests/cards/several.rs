@@ -43,6 +43,32 @@ fn each_card_gets_its_own_name() {
 }
 
 #[test]
+fn an_image_of_an_odd_length_is_written_to_the_last_byte() {
+    let image = Image::new();
+    let mut bytes = image.bytes.clone();
+    bytes.extend([0x5a; 512]);
+    let odd = image.file("odd.img", &bytes);
+    for count in [1, 2] {
+        let cards: Vec<_> = (0..count)
+            .map(|number| image.used_card(&format!("odd-{count}-{number}"), 24 * MIB))
+            .collect();
+        let devices = cards.iter().flat_map(|card| ["--device", card]);
+        let outcome = flash(
+            &["--yes"]
+                .into_iter()
+                .chain(devices)
+                .chain([&*odd])
+                .collect::<Vec<_>>(),
+        );
+        assert!(outcome.success, "{}", outcome.stderr);
+        for card in &cards {
+            let written = std::fs::read(card).unwrap();
+            assert!(written[20 * MIB..][..512] == [0x5a; 512]);
+        }
+    }
+}
+
+#[test]
 fn one_that_fails_does_not_stop_the_others() {
     let image = Image::with_files(&[]);
     let small = Mount::new("tmpfs", "size=6M", "none");
