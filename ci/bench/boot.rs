@@ -121,6 +121,15 @@ fn one_run(flasher: &Flasher, interrupt: &Interrupt) -> Result<Vec<Start>> {
                 })?,
             });
         }
+        if !first_boot {
+            break;
+        }
+        // Pressed while services still start, the power button is answered only after their time-outs.
+        for name in &names {
+            while !lab.status(name)?.first_boot.done {
+                interrupt.sleep(Duration::from_secs(2))?;
+            }
+        }
         for name in &names {
             lab.press_power_button(name)?;
         }
