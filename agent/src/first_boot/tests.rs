@@ -1,4 +1,6 @@
-//! Cards that lose power: the first boot is interrupted after each of its effects, and must come to the same end.
+//! The first boot of a node that is a folder, whose power can fail after each of its effects.
+
+mod power_cut;
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -417,44 +419,6 @@ fn a_second_start_only_sets_what_the_kernel_forgot() {
         report.lines
     );
     assert_eq!(node.picture(), before);
-}
-
-#[test]
-fn power_cut_at_any_point_of_the_first_boot_ends_in_the_same_node() {
-    let mut whole = Node::new();
-    whole.start(None);
-    let expected = whole.picture();
-    let mut cuts = 0;
-    loop {
-        let mut node = Node::new();
-        let over = node.start_until(cuts);
-        let report = node.start(None);
-        assert_eq!(
-            report.failed, [""; 0],
-            "cut after {cuts} effects: {:?}",
-            report.lines
-        );
-        assert_eq!(node.picture(), expected, "cut after {cuts} effects");
-        assert!(state(&node.paths).done);
-        if over {
-            break;
-        }
-        cuts += 1;
-    }
-    assert!(cuts > 30, "only {cuts} effects were interrupted");
-}
-
-#[test]
-fn power_cut_again_and_again_comes_to_an_end() {
-    let mut whole = Node::new();
-    whole.start(None);
-    let mut node = Node::new();
-    // Each start gets one effect further than the one before it.
-    for effects in 0..80 {
-        node.start_until(effects);
-    }
-    assert_eq!(node.start(None).failed, [""; 0]);
-    assert_eq!(node.picture(), whole.picture());
 }
 
 #[test]
