@@ -149,7 +149,7 @@ enum State {
 }
 
 /// The decisions of one node. Times are durations since any fixed moment, the same one in all calls.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Machine {
     timing: Timing,
     jitter: Jitter,

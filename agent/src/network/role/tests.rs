@@ -6,6 +6,8 @@ use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_assert_eq, pro
 
 use super::{Action, Duration, Event, Jitter, Mac, Machine, Role, Timing};
 
+mod exhaustive;
+
 fn mac(last: u8) -> Mac {
     Mac::from([0xb8, 0x27, 0xeb, 0, 0, last])
 }
