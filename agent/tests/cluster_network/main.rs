@@ -12,6 +12,7 @@ mod swarm;
 mod switch;
 mod time;
 mod trust;
+mod unmanaged;
 
 use std::time::Duration;
 
