@@ -107,8 +107,8 @@ impl Bed {
         let flasher = Flasher {
             program: named(
                 "CLUSTER_LAB_FLASH",
-                "target/release/flash",
-                "cargo build --release -p flash",
+                "target/debug/flash",
+                "cargo build --package flash",
             )?,
             image: named(
                 "CLUSTER_LAB_IMAGE",

@@ -2,7 +2,7 @@
 //!
 //! One at a time (two emulated machines fill two processors), progress on standard error, about ten minutes in all.
 //! The image is `target/lab/cluster-lab.img.zip` (`ci/build-image` makes it), or what CLUSTER_LAB_IMAGE names;
-//! `flash` is that of `target/release`, or what CLUSTER_LAB_FLASH names. What a failed test leaves is in
+//! `flash` is that of `target/debug`, or what CLUSTER_LAB_FLASH names. What a failed test leaves is in
 //! `target/lab/boot-tests`.
 
 mod armv6;
