@@ -6,6 +6,11 @@
 //! - of two that claim at once, the lower hardware address goes on;
 //! - of two masters (links that were apart), the one that has been master for longer stays, else the lower hardware
 //!   address. Near the border between the two rules both may give way and listen again, never both stay.
+//!
+//! A kernel answers for its addresses even while the agent above it hangs. So a master that has once spoken as an agent
+//! is believed in only while its agent speaks; one that finds that it has hung for so long that others may have taken
+//! over steps down before anything else. A master of another cluster is never followed nor fought: who has no master of
+//! its own waits until that one is gone.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -62,6 +67,11 @@ impl Default for Timing {
 }
 
 impl Timing {
+    /// A master that comes so late to its next announcement may have a successor.
+    fn hung_after(&self) -> Duration {
+        self.gone_after.saturating_sub(self.announce_every)
+    }
+
     /// The longest that a claim takes, from its first probe to the announcement.
     fn claim(&self) -> Duration {
         self.claim_every.end * u32::from(self.claims)
@@ -109,8 +119,12 @@ pub enum Event {
     ClaimHeard(Mac),
     /// Another station uses the master's address; as an announcement, for how long it has been master.
     Held(Mac, Option<Duration>),
-    /// DNS-SD or DHCP showed a master just now.
+    /// The agent of a master showed itself just now by DNS-SD, DHCP or the members' channel.
     MasterSeen,
+    /// Another station looks for a master.
+    Sought,
+    /// Another station uses the master's address for another cluster.
+    Foreign(Mac),
 }
 
 /// What is to be done.
@@ -145,6 +159,10 @@ enum State {
     Node {
         heard: Duration,
         query: Duration,
+        /// The master, if it is known by ARP.
+        by: Option<Mac>,
+        /// Whether it has spoken as an agent; else it may be any device.
+        agent: bool,
     },
 }
 
@@ -156,6 +174,8 @@ pub struct Machine {
     mac: Mac,
     /// The last role held, of this run or (as given to `new`) of an earlier one.
     remembered: Option<Role>,
+    /// The last master whose agent fell silent: what its kernel still answers is no sign of life.
+    silent: Option<Mac>,
     state: State,
 }
 
@@ -167,6 +187,7 @@ impl Machine {
             jitter,
             mac: Mac::ZERO,
             remembered,
+            silent: None,
             state: State::Down,
         }
     }
@@ -189,7 +210,7 @@ impl Machine {
             State::Listening { until, query } => Some(until.min(query)),
             State::Claiming { next, .. } => Some(next),
             State::Master { announce, .. } => Some(announce),
-            State::Node { heard, query } => Some(
+            State::Node { heard, query, .. } => Some(
                 query
                     .max(heard + self.timing.doubt_after)
                     .min(heard + self.timing.gone_after),
@@ -199,6 +220,17 @@ impl Machine {
 
     /// Takes one event and says what to do, in order.
     pub fn handle(&mut self, now: Duration, event: Event) -> Vec<Action> {
+        if let State::Master { announce, .. } = self.state
+            && now >= announce + self.timing.hung_after()
+        {
+            let mut actions = self.listen(now, &self.timing.listen_master.clone());
+            actions.extend(self.take(now, event));
+            return actions;
+        }
+        self.take(now, event)
+    }
+
+    fn take(&mut self, now: Duration, event: Event) -> Vec<Action> {
         match (event, self.state) {
             (Event::Tick, _) => self.tick(now),
             (Event::LinkUp(mac), State::Down) => {
@@ -214,23 +246,53 @@ impl Machine {
                 self.state = State::Down;
                 vec![Action::Become(Role::Starting)]
             }
-            (Event::ClaimHeard(by) | Event::Held(by, _), _) if by == self.mac => Vec::new(),
-            (Event::ClaimHeard(by), state) => self.claim_heard(now, by, state),
-            (Event::Held(by, age), State::Master { since, defended, .. }) => {
-                self.rival(now, by, age.unwrap_or_default(), since, defended)
-            }
-            (Event::Held(..) | Event::MasterSeen, State::Listening { .. } | State::Claiming { .. }) => {
-                self.follow(now)
-            }
-            (Event::Held(..) | Event::MasterSeen, State::Node { .. }) => {
-                self.state = State::Node {
-                    heard: now,
-                    query: now,
-                };
+            (Event::ClaimHeard(by) | Event::Held(by, _) | Event::Foreign(by), _) if by == self.mac => {
                 Vec::new()
             }
-            (Event::LinkUp(_) | Event::LinkDown | Event::Held(..) | Event::MasterSeen, _) => Vec::new(),
+            (Event::Held(by, None), _) if self.silent == Some(by) => Vec::new(),
+            (Event::ClaimHeard(by), state) => {
+                self.alive(by);
+                self.claim_heard(now, by, state)
+            }
+            (Event::Held(by, age), State::Master { since, defended, .. }) => {
+                self.alive(by);
+                self.rival(now, by, age, since, defended)
+            }
+            (Event::Held(by, age), State::Listening { .. } | State::Claiming { .. }) => {
+                self.alive(by);
+                self.follow(now, Some(by), age.is_some())
+            }
+            (Event::MasterSeen, State::Listening { .. } | State::Claiming { .. }) => {
+                self.follow(now, None, true)
+            }
+            (Event::Held(by, age), State::Node { agent, .. }) => {
+                if age.is_some() || !agent {
+                    self.alive(by);
+                    self.heard(now, Some(by), age.is_some());
+                }
+                Vec::new()
+            }
+            (Event::MasterSeen, State::Node { by, .. }) => {
+                self.heard(now, by, true);
+                Vec::new()
+            }
+            (
+                Event::Sought,
+                State::Master {
+                    since,
+                    announce,
+                    defended,
+                },
+            ) => self.defend(now, since, announce, defended),
+            (Event::Foreign(_), state) => self.wait_for_foreign(now, state),
+            (Event::LinkUp(_) | Event::LinkDown | Event::Held(..) | Event::MasterSeen | Event::Sought, _) => {
+                Vec::new()
+            }
         }
+    }
+
+    fn alive(&mut self, by: Mac) {
+        self.silent = self.silent.filter(|silent| *silent != by);
     }
 
     fn tick(&mut self, now: Duration) -> Vec<Action> {
@@ -267,13 +329,21 @@ impl Machine {
                 };
                 vec![Action::Announce(now - since)]
             }
-            State::Node { heard, .. } if now >= heard + self.timing.gone_after => {
+            State::Node { heard, by, agent, .. } if now >= heard + self.timing.gone_after => {
+                self.silent = by.filter(|_| agent);
                 self.listen(now, &self.timing.listen_again.clone())
             }
-            State::Node { heard, query } if now >= query && now >= heard + self.timing.doubt_after => {
+            State::Node {
+                heard,
+                query,
+                by,
+                agent,
+            } if now >= query && now >= heard + self.timing.doubt_after => {
                 self.state = State::Node {
                     heard,
                     query: now + self.timing.query_every,
+                    by,
+                    agent,
                 };
                 vec![Action::Query]
             }
@@ -305,24 +375,49 @@ impl Machine {
         }
     }
 
+    /// The address belongs to another cluster's master: nobody claims it as long as that one is there, and it is looked
+    /// for seldom, as this may last.
+    fn wait_for_foreign(&mut self, now: Duration, state: State) -> Vec<Action> {
+        let patience = now + self.timing.gone_after + self.jitter.between(&self.timing.listen_again);
+        let query = now + self.timing.announce_every;
+        match state {
+            State::Listening { until, .. } => {
+                self.state = State::Listening {
+                    until: until.max(patience),
+                    query,
+                };
+                Vec::new()
+            }
+            State::Claiming { .. } | State::Node { agent: false, .. } => {
+                self.state = State::Listening {
+                    until: patience,
+                    query,
+                };
+                vec![Action::Become(Role::Listening)]
+            }
+            State::Down | State::Master { .. } | State::Node { agent: true, .. } => Vec::new(),
+        }
+    }
+
     /// Another master. Both sides compute the same difference of ages but for the packet's delay, so the two borders
     /// lie 4 s apart: in between both give way, which the next listening settles.
     fn rival(
         &mut self,
         now: Duration,
         by: Mac,
-        age: Duration,
+        announced: Option<Duration>,
         since: Duration,
         defended: Duration,
     ) -> Vec<Action> {
         let mine = now - since;
+        let age = announced.unwrap_or_default();
         let gives_way = if by < self.mac {
             mine < age + Duration::from_secs(5)
         } else {
             mine + Duration::from_secs(1) < age
         };
         if gives_way {
-            return self.follow(now);
+            return self.follow(now, Some(by), announced.is_some());
         }
         let announce = now + self.timing.announce_every;
         self.defend(now, since, announce, defended)
@@ -355,13 +450,19 @@ impl Machine {
         vec![Action::Become(Role::Listening), Action::Query]
     }
 
-    fn follow(&mut self, now: Duration) -> Vec<Action> {
+    fn follow(&mut self, now: Duration, by: Option<Mac>, agent: bool) -> Vec<Action> {
         self.remembered = Some(Role::Node);
+        self.heard(now, by, agent);
+        vec![Action::Become(Role::Node)]
+    }
+
+    fn heard(&mut self, now: Duration, by: Option<Mac>, agent: bool) {
         self.state = State::Node {
             heard: now,
             query: now,
+            by,
+            agent,
         };
-        vec![Action::Become(Role::Node)]
     }
 
     fn lead(&mut self, now: Duration) -> Vec<Action> {

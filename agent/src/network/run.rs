@@ -325,6 +325,9 @@ impl Network {
                     services.server().table.seen(now, address, heard.sender);
                 }
             }
+            Says::Seeks(address) if address == master_address => {
+                self.jobs.push_back(Job::Heard(Event::Sought));
+            }
             Says::Seeks(_) => {}
         }
     }

@@ -6,6 +6,7 @@
 mod clients;
 mod docker;
 mod faults;
+mod hang;
 mod names;
 mod roles;
 mod swarm;

@@ -303,6 +303,12 @@ impl Machine {
         drop(self.agent.take().map(Running));
     }
 
+    /// Sends a signal to the agent, such as `STOP`.
+    pub(crate) fn signal(&self, signal: &str) {
+        let agent = self.agent.as_ref().expect("an agent");
+        command(&format!("kill -{signal} {}", agent.id()));
+    }
+
     /// Ends the agent as systemd does; whether it ended well.
     pub(crate) fn stop(&mut self) -> bool {
         let Some(mut agent) = self.agent.take() else {

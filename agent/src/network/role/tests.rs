@@ -102,10 +102,10 @@ fn its_own_frames_come_back_without_effect() {
 #[test]
 fn a_master_defends_its_address_but_does_not_flood() {
     let mut machine = machine(1, None);
-    let now = until(&mut machine, Duration::ZERO, Role::Master) + secs(10.0);
+    let now = until(&mut machine, Duration::ZERO, Role::Master) + secs(5.0);
     assert_eq!(
         machine.handle(now, Event::ClaimHeard(mac(9))),
-        [Action::Announce(secs(10.0))]
+        [Action::Announce(secs(5.0))]
     );
     assert_eq!(machine.handle(now, Event::ClaimHeard(mac(9))), []);
 }
@@ -120,10 +120,11 @@ fn of_two_masters_never_both_stay() {
                 let stays = |mine: u8, my_age: u64, other: u8, other_age: u64| {
                     let mut machine = machine(mine, None);
                     let since = until(&mut machine, Duration::ZERO, Role::Master);
-                    machine.handle(
-                        since + age(my_age + delay),
-                        Event::Held(mac(other), Some(age(other_age))),
-                    );
+                    let met = since + age(my_age + delay);
+                    while let Some(tick) = machine.deadline().filter(|tick| *tick < met) {
+                        machine.handle(tick, Event::Tick);
+                    }
+                    machine.handle(met, Event::Held(mac(other), Some(age(other_age))));
                     machine.role() == Role::Master
                 };
                 let both = stays(1, lower, 2, higher) && stays(2, higher, 1, lower);
@@ -139,8 +140,92 @@ fn a_silent_master_is_queried_and_then_given_up() {
     machine.handle(secs(1.0), Event::MasterSeen);
     assert_eq!(machine.deadline(), Some(secs(6.0)));
     assert_eq!(machine.handle(secs(6.0), Event::Tick), [Action::Query]);
-    machine.handle(secs(6.5), Event::Held(mac(9), None));
+    machine.handle(secs(6.5), Event::Held(mac(9), Some(secs(9.0))));
     assert_eq!(until(&mut machine, secs(6.5), Role::Listening), secs(15.5));
+}
+
+#[test]
+fn a_master_whose_kernel_answers_but_whose_agent_hangs_is_replaced() {
+    let mut node = machine(1, None);
+    node.handle(secs(1.0), Event::Held(mac(9), Some(secs(50.0))));
+    // Its kernel answers every query, before and after it is given up, and the claims too.
+    let mut now = secs(1.0);
+    while node.role() != Role::Master {
+        now = node.deadline().unwrap();
+        node.handle(now, Event::Tick);
+        node.handle(now, Event::Held(mac(9), None));
+        assert!(now < secs(20.0), "{node:?}");
+    }
+    assert_eq!(node.handle(now, Event::Held(mac(9), None)), []);
+    // Awake again it says how old it thinks to be.
+    node.handle(now, Event::Held(mac(9), Some(secs(70.0))));
+    assert_eq!(node.role(), Role::Node);
+}
+
+#[test]
+fn a_master_that_has_hung_steps_down_before_anything_else() {
+    for event in [
+        Event::Tick,
+        Event::Held(mac(9), Some(secs(1.0))),
+        Event::ClaimHeard(mac(9)),
+        Event::Sought,
+    ] {
+        let mut machine = machine(1, None);
+        let now = until(&mut machine, Duration::ZERO, Role::Master);
+        let actions = machine.handle(now + secs(8.0), event);
+        assert_eq!(
+            actions[..2],
+            [Action::Become(Role::Listening), Action::Query],
+            "{event:?}"
+        );
+        assert_ne!(machine.role(), Role::Master);
+    }
+    let mut machine = machine(1, None);
+    let now = until(&mut machine, Duration::ZERO, Role::Master);
+    assert_eq!(
+        machine.handle(now + secs(6.0), Event::Tick),
+        [Action::Announce(secs(6.0))],
+        "only late"
+    );
+}
+
+#[test]
+fn who_looks_for_a_master_is_answered_by_the_agent() {
+    let mut machine = machine(1, None);
+    let now = until(&mut machine, Duration::ZERO, Role::Master) + secs(1.0);
+    assert_eq!(machine.handle(now, Event::Sought), [Action::Announce(secs(1.0))]);
+    assert_eq!(machine.handle(now, Event::Sought), [], "it does not flood");
+}
+
+#[test]
+fn another_clusters_master_is_neither_followed_nor_fought_and_outwaited() {
+    let foreign = Event::Foreign(mac(9));
+    let mut listening = machine(1, None);
+    let mut now = Duration::ZERO;
+    while now < secs(60.0) {
+        now += secs(2.0);
+        listening.handle(now, foreign);
+        listening.handle(now, Event::Tick);
+        assert_eq!(listening.role(), Role::Listening, "{now:?}");
+    }
+    let led = until(&mut listening, now, Role::Master);
+    assert!(led < now + secs(16.0), "it is gone");
+    assert_eq!(listening.handle(led + secs(5.0), foreign), []);
+    assert_eq!(listening.role(), Role::Master, "who came later");
+
+    let mut claiming = machine(1, None);
+    let now = until(&mut claiming, Duration::ZERO, Role::Claiming);
+    assert_eq!(claiming.handle(now, foreign), [Action::Become(Role::Listening)]);
+    for (sign, expected) in [
+        (Event::Held(mac(9), None), Role::Listening),
+        (Event::Held(mac(8), Some(secs(1.0))), Role::Node),
+        (Event::MasterSeen, Role::Node),
+    ] {
+        let mut node = machine(1, None);
+        node.handle(secs(1.0), sign);
+        node.handle(secs(1.1), foreign);
+        assert_eq!(node.role(), expected, "{sign:?}");
+    }
 }
 
 #[test]
@@ -229,6 +314,7 @@ fn simulate(starts: &[(Duration, Option<Role>)], wire: &Wire, seed: u64, length:
                         .iter()
                         .filter(|i| **i != to)
                         .for_each(|i| send(to, Event::Held(mac(*i as u8 + 1), None)));
+                    others.for_each(|i| send(i, Event::Sought));
                 }
                 Action::Announce(age) => others.for_each(|i| send(i, Event::Held(from, Some(age)))),
                 Action::Become(_) => {}

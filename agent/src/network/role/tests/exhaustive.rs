@@ -1,5 +1,5 @@
 //! Every schedule of faults up to a bound, for three nodes: model checking of the machines themselves. A run is decided
-//! by its faults alone (lost, late and doubled frames, crashes, power cuts, cables cut and mended), so all runs with at most [`FAULTS`] faults
+//! by its faults alone (lost, late and doubled frames, crashes, power cuts, cables cut and mended, agents that hang), so all runs with at most [`FAULTS`] faults
 //! in the fault window are tried, from several beginnings; after the window nothing goes wrong any more, and then there
 //! must be one master, and never two that hear each other.
 
@@ -38,6 +38,8 @@ struct Flight {
     frame: Frame,
     /// It has been late or doubled already.
     touched: bool,
+    /// It waits for an agent that hangs.
+    queued: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +55,8 @@ enum Fault {
     Dead,
     /// Nothing goes through its cable for so many seconds: long enough for two masters.
     Cut(u64),
+    /// The agent hangs for so long; its kernel answers meanwhile.
+    Hang(u64),
 }
 
 #[derive(Clone)]
@@ -65,6 +69,8 @@ struct Node {
     holds: bool,
     /// Nothing goes through its cable until then.
     cut: Duration,
+    /// The agent hangs until then.
+    hangs: Duration,
 }
 
 #[derive(Clone)]
@@ -99,6 +105,7 @@ impl World {
             start: Some(Duration::from_millis(*start)),
             holds: false,
             cut: Duration::ZERO,
+            hangs: Duration::ZERO,
         };
         Self {
             now: Duration::ZERO,
@@ -117,7 +124,7 @@ impl World {
             let tick = node.machine.as_ref().and_then(Machine::deadline);
             let of_node = [
                 node.start.map(|at| (at, Next::Start(i))),
-                tick.map(|at| (at, Next::Tick(i))),
+                tick.map(|at| (at.max(node.hangs), Next::Tick(i))),
             ];
             for (at, what) in of_node.into_iter().flatten() {
                 if next.as_ref().is_none_or(|(first, _)| at < *first) {
@@ -135,6 +142,7 @@ impl World {
                 let node = &mut self.nodes[*i];
                 let machine = Machine::new(timing.clone(), Jitter::new(*i as u64), node.memory);
                 (node.machine, node.start, node.holds) = (Some(machine), None, false);
+                node.hangs = Duration::ZERO;
                 self.tell(*i, Event::LinkUp(mac(*i as u8 + 1)));
             }
             Next::Tick(i) => self.tell(*i, Event::Tick),
@@ -153,18 +161,38 @@ impl World {
             .any(|i| self.now < self.nodes[*i].cut)
     }
 
-    fn arrive(&mut self, Flight { from, to, frame, .. }: Flight) {
+    fn arrive(&mut self, flight: Flight) {
+        let Flight {
+            from,
+            to,
+            frame,
+            queued,
+            ..
+        } = flight;
         let sender = mac(from as u8 + 1);
         // The kernel answers by itself.
-        if matches!(frame, Frame::Query | Frame::Claim) && self.nodes[to].holds {
+        if matches!(frame, Frame::Query | Frame::Claim) && self.nodes[to].holds && !queued {
             self.send(to, from, Frame::Answer);
         }
-        match frame {
-            Frame::Query => {}
-            Frame::Claim => self.tell(to, Event::ClaimHeard(sender)),
-            Frame::Announce(age) => self.tell(to, Event::Held(sender, Some(age))),
-            Frame::Answer => self.tell(to, Event::Held(sender, None)),
+        let hangs = self.nodes[to].hangs;
+        if self.now < hangs {
+            self.fly(
+                hangs - self.now,
+                Flight {
+                    touched: true,
+                    queued: true,
+                    ..flight
+                },
+            );
+            return;
         }
+        let event = match frame {
+            Frame::Query => Event::Sought,
+            Frame::Claim => Event::ClaimHeard(sender),
+            Frame::Announce(age) => Event::Held(sender, Some(age)),
+            Frame::Answer => Event::Held(sender, None),
+        };
+        self.tell(to, event);
     }
 
     fn tell(&mut self, i: usize, event: Event) {
@@ -200,6 +228,7 @@ impl World {
                 to,
                 frame,
                 touched: false,
+                queued: false,
             },
         );
     }
@@ -223,6 +252,7 @@ impl World {
                 Fault::Dead,
                 Fault::Cut(4),
                 Fault::Cut(12),
+                Fault::Hang(14),
             ],
             Next::Tick(_) => &[Fault::Crash, Fault::Blink, Fault::Cut(12)],
             Next::Arrives(flight) if self.is_cut(flight) => &[],
@@ -263,6 +293,10 @@ impl World {
         let node = &mut self.nodes[who];
         if let Fault::Cut(seconds) = fault {
             node.cut = self.now + Duration::from_secs(seconds);
+            return;
+        }
+        if let Fault::Hang(seconds) = fault {
+            node.hangs = self.now + Duration::from_secs(seconds);
             return;
         }
         node.machine = None;
@@ -306,8 +340,9 @@ impl World {
                 start,
                 holds,
                 cut,
+                hangs,
             } = node;
-            write!(hashing, "{machine:?}{memory:?}{start:?}{holds}{cut:?}").unwrap();
+            write!(hashing, "{machine:?}{memory:?}{start:?}{holds}{cut:?}{hangs:?}").unwrap();
         }
         for ((at, _), flight) in &self.wire {
             write!(hashing, "{at:?}{flight:?}").unwrap();
@@ -319,8 +354,8 @@ impl World {
 
 /// Follows a world after its last fault to the end.
 fn settle(mut world: World, beginning: &Beginning) {
-    let cuts = world.nodes.iter().map(|node| node.cut);
-    let from = cuts.fold(beginning.faults_until, Duration::max);
+    let ends = world.nodes.iter().flat_map(|node| [node.cut, node.hangs]);
+    let from = ends.fold(beginning.faults_until, Duration::max);
     let trace = |world: &World| {
         format!(
             "{}: after {:?} roles are {:?}",
