@@ -4,7 +4,7 @@
 //! The script uses the system's own programs where they are, and plain files where not. Every value is quoted: it is
 //! data, whatever characters it has.
 
-use crate::{Hostname, User};
+use crate::{Country, Hostname, Locale, TimeZone, Uplink, User, Wifi};
 
 /// Name of the script on the boot partition.
 pub const FIRST_RUN_FILE: &str = "firstrun.sh";
@@ -26,6 +26,16 @@ pub struct FirstRun<'a> {
     pub hostname: Option<&'a Hostname>,
     /// The account; the first one of the system is renamed to it.
     pub user: Option<&'a User>,
+    /// The wireless network, with its key as access points compute it, in 64 hexadecimal digits.
+    pub wifi: Option<(&'a Wifi, Option<&'a str>)>,
+    /// Where its channels are used.
+    pub country: Option<&'a Country>,
+    /// The time zone.
+    pub time_zone: Option<&'a TimeZone>,
+    /// The locale.
+    pub locale: Option<&'a Locale>,
+    /// The address of the wired interface.
+    pub uplink: Option<&'a Uplink>,
 }
 
 impl FirstRun<'_> {
@@ -46,7 +56,15 @@ impl FirstRun<'_> {
 
     /// The text of the script.
     pub fn script(&self) -> String {
-        let Self { hostname, user } = self;
+        let Self {
+            hostname,
+            user,
+            wifi,
+            country,
+            time_zone,
+            locale,
+            uplink,
+        } = self;
         let mut script = String::from(HEAD);
         if let Some(hostname) = hostname {
             script.push_str(&format!("hostname={}\n{HOSTNAME}", quoted(hostname.as_str())));
@@ -67,6 +85,34 @@ impl FirstRun<'_> {
             }
             let (name, hash) = (quoted(name.as_str()), quoted(hash));
             script.push_str(&format!("user={name}\nhash={hash}\n{USER}"));
+        }
+        if let Some((wifi, key)) = wifi {
+            let values = [
+                wifi.ssid.as_str(),
+                key.unwrap_or_default(),
+                country.map_or("", |country| country.as_str()),
+            ];
+            let [ssid, key, country] = values.map(quoted);
+            script.push_str(&format!("ssid={ssid}\npsk={key}\ncountry={country}\n{WIFI}"));
+        }
+        if let Some(zone) = time_zone {
+            script.push_str(&format!("zone={}\n{TIME_ZONE}", quoted(zone.as_str())));
+        }
+        if let Some(locale) = locale {
+            script.push_str(&format!("locale={}\n{LOCALE}", quoted(locale.as_str())));
+        }
+        if let Some(Uplink {
+            address,
+            gateway,
+            dns,
+        }) = uplink
+        {
+            let dns: Vec<String> = dns.iter().map(ToString::to_string).collect();
+            let gateway = gateway.map_or(String::new(), |gateway| gateway.to_string());
+            let (gateway, dns) = (quoted(&gateway), quoted(&dns.join(" ")));
+            script.push_str(&format!(
+                "address='{address}'\ngateway={gateway}\ndns={dns}\n{UPLINK}"
+            ));
         }
         script.push_str(TAIL);
         script
@@ -117,6 +163,54 @@ else
         groupmod -n "$user" "$first"
         sed -i "s/^$first /$user /" /etc/sudoers.d/010_pi-nopasswd
     fi
+fi
+"#;
+
+/// `wpa_supplicant` takes a key of 64 digits without quotes, and a name as hexadecimal digits.
+const WIFI: &str = r#"if [ -x "$custom" ]; then
+    "$custom" set_wlan "$ssid" "$psk" "$country"
+else
+    hex=$(printf '%s' "$ssid" | od -An -tx1 | tr -d ' \n')
+    {
+        printf 'ctrl_interface=DIR=/var/run/wpa_supplicant GROUP=netdev\nupdate_config=1\n'
+        [ -z "$country" ] || printf 'country=%s\n' "$country"
+        printf 'network={\n\tssid=%s\n' "$hex"
+        if [ -n "$psk" ]; then printf '\tpsk=%s\n' "$psk"; else printf '\tkey_mgmt=NONE\n'; fi
+        printf '}\n'
+    } >/etc/wpa_supplicant/wpa_supplicant.conf
+    chmod 600 /etc/wpa_supplicant/wpa_supplicant.conf
+    rfkill unblock wifi
+fi
+"#;
+
+const TIME_ZONE: &str = r#"if [ -x "$custom" ]; then
+    "$custom" set_timezone "$zone"
+else
+    printf '%s\n' "$zone" >/etc/timezone
+    ln -sf "/usr/share/zoneinfo/$zone" /etc/localtime
+fi
+"#;
+
+const LOCALE: &str = r#"printf '%s %s\n' "$locale" "${locale#*.}" >>/etc/locale.gen
+locale-gen
+printf 'LANG=%s\n' "$locale" >/etc/default/locale
+"#;
+
+/// With NetworkManager (bookworm and later) a profile, with dhcpcd a section at the end of its file.
+const UPLINK: &str = r#"profiles=/etc/NetworkManager/system-connections
+if [ -d $profiles ]; then
+    {
+        printf '[connection]\nid=uplink\ntype=ethernet\ninterface-name=eth0\nautoconnect-priority=10\n\n'
+        printf '[ipv4]\nmethod=manual\naddress1=%s%s\n' "$address" "${gateway:+,$gateway}"
+        [ -z "$dns" ] || printf 'dns=%s;\n' "$(printf '%s' "$dns" | tr ' ' ';')"
+    } >$profiles/uplink.nmconnection
+    chmod 600 $profiles/uplink.nmconnection
+else
+    {
+        printf '\ninterface eth0\nstatic ip_address=%s\n' "$address"
+        [ -z "$gateway" ] || printf 'static routers=%s\n' "$gateway"
+        [ -z "$dns" ] || printf 'static domain_name_servers=%s\n' "$dns"
+    } >>/etc/dhcpcd.conf
 fi
 "#;
 
@@ -180,9 +274,17 @@ mod tests {
             ssh_authorized_keys: vec![key.to_owned(), "ssh-rsa B".to_owned()],
         };
         let hostname = "cl-node-1".parse().unwrap();
+        let zone = "Europe/Berlin".parse().unwrap();
+        let wifi = Wifi {
+            ssid: "Käpt'n & \"$x\" `y`".parse().unwrap(),
+            key: None,
+        };
         let first_run = FirstRun {
             hostname: Some(&hostname),
             user: Some(&user),
+            wifi: Some((&wifi, Some("0f0f"))),
+            time_zone: Some(&zone),
+            ..FirstRun::default()
         };
         let recorder = "record() { printf '%s|' \"$@\"; echo; }\n";
         let script = first_run
@@ -195,8 +297,56 @@ mod tests {
         assert_eq!(
             shell(&format!("{recorder}{script}")),
             format!(
-                "custom|set_hostname|cl-node-1|\ncustom|enable_ssh|-k|{key}|ssh-rsa B|\nuserconf|pi|$6$salt$ha/sh.|\n"
+                "custom|set_hostname|cl-node-1|\ncustom|enable_ssh|-k|{key}|ssh-rsa B|\nuserconf|pi|$6$salt$ha/sh.|\n\
+                 custom|set_wlan|Käpt'n & \"$x\" `y`|0f0f||\ncustom|set_timezone|Europe/Berlin|\n"
             )
+        );
+    }
+
+    #[test]
+    fn without_the_systems_programs_its_files_are_written() {
+        let folder = std::env::temp_dir().join(format!("first-run-files-{}", std::process::id()));
+        for inner in ["wpa_supplicant", "default", "NetworkManager/system-connections"] {
+            std::fs::create_dir_all(folder.join(inner)).unwrap();
+        }
+        let gateway = "192.168.1.1".parse().ok();
+        let uplink = Uplink::new("192.168.1.20/24", gateway, vec!["9.9.9.9".parse().unwrap()]).unwrap();
+        let (country, locale) = ("DE".parse().unwrap(), "de_DE.UTF-8".parse().unwrap());
+        let wifi = Wifi {
+            ssid: "ä\"$x".parse().unwrap(),
+            key: None,
+        };
+        let first_run = FirstRun {
+            wifi: Some((&wifi, Some("0f0f"))),
+            country: Some(&country),
+            locale: Some(&locale),
+            uplink: Some(&uplink),
+            ..FirstRun::default()
+        };
+        let etc = folder.to_str().unwrap();
+        let script = first_run
+            .script()
+            .replace("/etc/", &format!("{etc}/"))
+            .replace("locale-gen\n", "true\n")
+            .replace("rfkill unblock wifi", "true")
+            .replace("[ -x \"$custom\" ]", "false")
+            .replace("/boot", "/nonexistent");
+        shell(&script);
+        let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+        let (wpa, locales, profile) = (
+            read("wpa_supplicant/wpa_supplicant.conf"),
+            read("locale.gen"),
+            read("NetworkManager/system-connections/uplink.nmconnection"),
+        );
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert!(
+            wpa.ends_with("country=DE\nnetwork={\n\tssid=c3a4222478\n\tpsk=0f0f\n}\n"),
+            "{wpa}"
+        );
+        assert_eq!(locales, "de_DE.UTF-8 UTF-8\n");
+        assert!(
+            profile.ends_with("[ipv4]\nmethod=manual\naddress1=192.168.1.20/24,192.168.1.1\ndns=9.9.9.9;\n"),
+            "{profile}"
         );
     }
 

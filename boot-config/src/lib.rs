@@ -4,7 +4,9 @@
 //! No I/O and no knowledge of its callers: text in, typed values out, and back. `flash` renders, the agent parses,
 //! `image-builder` checks.
 
+mod cloud_init;
 mod domain;
+mod early_hypriot;
 mod first_run;
 mod hostname;
 mod hostname_of;
@@ -13,14 +15,20 @@ mod kernel_command_line;
 mod layer;
 mod parse;
 mod pool;
+mod preseed;
 mod rebuild_after;
+mod region;
 mod secret;
 mod set_hostname;
 mod settings;
 mod user;
 mod vlan;
+mod wifi;
+mod yaml;
 
+pub use cloud_init::{CloudInit, CloudInitError, kernel_word, with_instance_id};
 pub use domain::{Domain, DomainError};
+pub use early_hypriot::{EarlyError, EarlyHypriot};
 pub use first_run::{FIRST_RUN_FILE, FirstRun};
 pub use hostname::{Hostname, HostnameError};
 pub use hostname_of::ForeignFormat;
@@ -29,12 +37,15 @@ pub use kernel_command_line::from_kernel_command_line;
 pub use layer::{ClusterLayer, FORMAT_VERSION, FormatVersion, Layer, NetworkLayer, SwarmLayer};
 pub use parse::{ParseError, parse, render};
 pub use pool::{ADDRESSES_MAX, Pool, PoolError};
+pub use preseed::{Preseed, PreseedError};
 pub use rebuild_after::{RebuildAfter, RebuildAfterError};
+pub use region::{Locale, RegionError, TimeZone, Uplink};
 pub use secret::{ClusterSecret, SECRET_FILE, SecretError};
 pub use set_hostname::SetHostnameError;
 pub use settings::{Cluster, Network, Settings, SettingsError, Swarm};
 pub use user::{PasswordHash, User, UserError, UserName};
 pub use vlan::{Vlan, VlanError, VlanId};
+pub use wifi::{Country, Ssid, Wifi, WifiError, WifiKey};
 
 /// Name of the settings file on the boot partition.
 pub const FILE_NAME: &str = "cluster-lab.toml";

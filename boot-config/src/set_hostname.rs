@@ -3,6 +3,7 @@
 //! Only the value changes: comments, order, line ends and everything else stay byte for byte. Line by line like the
 //! reader in [`crate::ForeignFormat::hostname`]; what a line editor cannot change safely is refused.
 
+use crate::yaml::{after_scalar, is_content, line_end};
 use crate::{ForeignFormat, Hostname};
 
 /// Why a hostname cannot be put into a file. The caller knows the file's name.
@@ -98,34 +99,6 @@ fn insert(lines: &[&str], at: usize, line: &str) -> String {
         end
     };
     format!("{before}{gap}{line}{end}{}", lines[at..].concat())
-}
-
-fn is_content(line: &str) -> bool {
-    let line = line.trim();
-    !line.is_empty() && !line.starts_with('#')
-}
-
-fn line_end(line: &str) -> &str {
-    let kept = line.trim_end_matches(['\r', '\n']).len();
-    &line[kept..]
-}
-
-/// What follows the scalar on its line: blanks with a comment, and the line's end.
-fn after_scalar(value: &str) -> &str {
-    let quoted = value
-        .trim_start()
-        .chars()
-        .next()
-        .filter(|c| ['"', '\''].contains(c));
-    let from = quoted.map_or(0, |quote| {
-        let opened = value.find(quote).map_or(0, |at| at + 1);
-        value[opened..].find(quote).map_or(opened, |at| opened + at + 1)
-    });
-    let comment = value[from..].find(" #").or_else(|| value[from..].find("\t#"));
-    match comment {
-        Some(at) => &value[from + at..],
-        None => line_end(value),
-    }
 }
 
 #[cfg(test)]

@@ -44,6 +44,19 @@ impl Timestamp {
     }
 }
 
+/// As `fake-hwclock` keeps it: `2026-01-31 23:59:58`, UTC.
+impl std::fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (year, month, day) = civil(self.seconds / DAY);
+        let second = self.seconds % DAY;
+        let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}"
+        )
+    }
+}
+
 impl From<SystemTime> for Timestamp {
     fn from(time: SystemTime) -> Self {
         Self::from_epoch(time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
