@@ -12,7 +12,7 @@ use crate::signature::{self, Content};
 use crate::size;
 
 /// Kernel names of devices that are made of memory or of other devices, or that hold no card.
-const NO_CARDS: [&str; 8] = ["ram", "zram", "dm-", "md", "sr", "fd", "nbd", "mtdblock"];
+pub(crate) const NO_CARDS: [&str; 8] = ["ram", "zram", "dm-", "md", "sr", "fd", "nbd", "mtdblock"];
 
 /// A device that may be a card.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

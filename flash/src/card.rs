@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use nix::fcntl::{OFlag, PosixFadviseAdvice, posix_fadvise};
@@ -12,7 +13,7 @@ use nix::sys::stat::{major, minor};
 use crate::candidate;
 use crate::device::Device;
 use crate::image::is_same;
-use crate::ioctl::reread_partition_table;
+use crate::ioctl;
 use crate::size;
 
 /// A card that may be written to.
@@ -128,11 +129,55 @@ impl Card {
                     1 => "1 partition".to_owned(),
                     count => format!("{count} partitions"),
                 };
-                format!("{path} ({model}, {}, {partitions})", size::display(device.size))
+                let points = device.auto_mounts.iter().map(|(_, point)| point.as_str());
+                let mounted = match points.collect::<Vec<_>>() {
+                    points if points.is_empty() => String::new(),
+                    points => format!(", mounted at {}", points.join(" and ")),
+                };
+                format!(
+                    "{path} ({model}, {}, {partitions}{mounted})",
+                    size::display(device.size)
+                )
             }
             Kind::File { size } => format!("{path} (a file of {})", size::display(*size)),
             Kind::NewFile { .. } => format!("{path} (a new file)"),
         }
+    }
+
+    /// What the kernel says about it, if it is a device.
+    pub(crate) fn device(&self) -> Option<&Device> {
+        match &self.kind {
+            Kind::Block(device) => Some(device),
+            Kind::File { .. } | Kind::NewFile { .. } => None,
+        }
+    }
+
+    /// Unmounts what a desktop has mounted of it, also in the meantime.
+    ///
+    /// # Errors
+    /// When something uses it.
+    pub fn unmount(&self) -> Result<()> {
+        let Kind::Block(shown) = &self.kind else {
+            return Ok(());
+        };
+        let number = std::fs::metadata(&self.path)
+            .with_context(|| format!("{}", self.path.display()))?
+            .rdev();
+        let now = Device::read(&self.root, &format!("{}:{}", major(number), minor(number)))?;
+        // What is another card by now is refused when it is opened.
+        if now.medium != shown.medium {
+            return Ok(());
+        }
+        for (_, point) in now.auto_mounts.iter().rev() {
+            // The program, not the system call: it may do it for a user who has mounted it.
+            let done = Command::new("umount").arg("--").arg(point).output();
+            let done = done.context("running umount")?;
+            if !done.status.success() {
+                let reason = String::from_utf8_lossy(&done.stderr).trim().to_owned();
+                bail!("{point} cannot be unmounted ({reason}): close what uses it, and start again");
+            }
+        }
+        Ok(())
     }
 
     /// Opens it for writing, for nobody else to use. A file is emptied, so that it reads as zeros.
@@ -153,15 +198,23 @@ impl Card {
         let file = options.open(&self.path).map_err(|error| {
             let remedy = match error.kind() {
                 io::ErrorKind::ResourceBusy => ": unmount it, and close what uses it",
-                io::ErrorKind::PermissionDenied => ": try again with sudo",
+                io::ErrorKind::PermissionDenied if self.device().is_some() => {
+                    ": run it with sudo, or give yourself the right until the card is pulled out (sudo setfacl -m u:$USER:rw "
+                }
+                io::ErrorKind::PermissionDenied => ": you may not write there",
                 _ => "",
             };
-            anyhow::Error::new(error).context(format!("opening {name} for writing{remedy}"))
+            let end = if remedy.ends_with(' ') { format!("{name})") } else { String::new() };
+            anyhow::Error::new(error).context(format!("opening {name} for writing{remedy}{end}"))
         })?;
         if let Kind::Block(shown) = &self.kind {
             let number = file.metadata().with_context(|| format!("{name}"))?.rdev();
             let now = Device::read(&self.root, &format!("{}:{}", major(number), minor(number)))?;
-            if now != **shown {
+            let same = |device: &Device| Device {
+                auto_mounts: Vec::new(),
+                ..device.clone()
+            };
+            if same(&now) != same(shown) {
                 bail!(
                     "{name} is not the card any more that it was a moment ago: nothing was written; start again"
                 );
@@ -234,13 +287,21 @@ impl OpenCard {
         posix_fadvise(&self.file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED).context("dropping the cache")
     }
 
+    /// Lets go of the card, where the reader can. False where it cannot, or for a file.
+    ///
+    /// # Errors
+    /// When it should and does not; the card is good nevertheless.
+    pub fn eject(&self) -> Result<bool> {
+        Ok(self.is_block && ioctl::eject(&self.file)?)
+    }
+
     /// Lets the kernel see the new partitions.
     ///
     /// # Errors
     /// When the kernel refuses; the card is good nevertheless.
     pub fn reread_partition_table(&self) -> Result<()> {
         if self.is_block {
-            reread_partition_table(&self.file)?;
+            ioctl::reread_partition_table(&self.file)?;
         }
         Ok(())
     }

@@ -20,6 +20,8 @@ Examples:
   A card in a reader, for the first node; asks before it writes:
     sudo flash --hostname cl-node-1 --user pi --ssh-key ~/.ssh/id_ed25519.pub \\
         --device /dev/sdb cluster-lab.img.zip
+  The next card that is inserted, with Wi-Fi; --dry-run shows what would be written:
+    sudo flash --hostname cl-node-3 --ssid home --wifi-password-file wifi --wifi-country DE cluster-lab.img.zip
   A virtual card of 4 GiB:
     flash --hostname cl-node-1 --card-size 4G --device cl-node-1.img cluster-lab.img.zip
   Several cards at once, each with a name of its own:
@@ -32,11 +34,14 @@ else has been read back and compared.";
 
 /// Write a card image to a card, with the settings of one node, and read back what was written.
 #[derive(Clone, Debug, clap::Parser)]
-#[command(version, after_help = EXAMPLES, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(version, disable_version_flag = true, after_help = EXAMPLES, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Arguments {
     /// What to do other than writing a card.
     #[command(subcommand)]
     pub command: Option<Command>,
+    /// Print the version
+    #[arg(long, short = 'v', short_alias = 'V', action = clap::ArgAction::Version)]
+    version: Option<bool>,
     /// The card to write.
     #[command(flatten)]
     pub card: WriteCard,

@@ -17,20 +17,23 @@ use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use crate::image::Image;
 use crate::peek::Peek;
 use crate::progress::Progress;
+use crate::report::Voice;
 use crate::write::{BLOCK, Watch};
 
 /// Files of the boot partition that say something about one card.
-const SETTINGS: [&str; 11] = [
+const SETTINGS: [&str; 13] = [
     "cluster-lab.secret",
     "cluster-lab.toml",
     "cmdline.txt",
     "config.txt",
+    "custom.toml",
     "device-init.yaml",
     "fake-hwclock.data",
     "firstrun.sh",
     "meta-data",
     "network-config",
     "occidentalis.txt",
+    "rpi-preseed.toml",
     "user-data",
 ];
 
@@ -55,7 +58,7 @@ pub(crate) fn card(device: &Path, image: &Image, interrupted: Arc<AtomicBool>) -
     let mut card = File::open(device).context("opening it")?;
     // What the system remembers says nothing about the card.
     posix_fadvise(&card, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED).context("dropping the cache")?;
-    let progress = Progress::new("comparing", source.length(), interrupted);
+    let progress = Progress::new(Voice::People, "comparing", source.length(), interrupted);
     let (length, boot_differs) = bytes(&mut source, &mut card, boot.as_ref(), &progress)?;
     drop(progress);
     let settings = match boot.filter(|_| boot_differs) {

@@ -32,8 +32,10 @@ pub struct Device {
     pub read_only: bool,
     /// Device-mapper and RAID devices that are built on it: (part of this device, holder).
     pub holders: Vec<(String, String)>,
-    /// (part of this device, mount point).
+    /// (part of this device, mount point), without those of the desktop.
     pub mounts: Vec<(String, String)>,
+    /// (part of this device, mount point) where a desktop mounts whatever is inserted.
+    pub auto_mounts: Vec<(String, String)>,
     /// Parts of this device that are swap space in use.
     pub swaps: Vec<String>,
     /// The file behind a loop device.
@@ -129,6 +131,10 @@ impl Device {
         let model = [text("device/vendor"), text("device/model"), text("device/name")].join(" ");
         let sectors: u64 = text("size").parse().unwrap_or(0);
         let proc = |file: &str| std::fs::read_to_string(root.join("proc").join(file));
+        let fstab = std::fs::read_to_string(root.join("etc/fstab")).unwrap_or_default();
+        let (auto_mounts, mounts) = mounts(&proc("self/mountinfo")?, &known)
+            .into_iter()
+            .partition(|(_, point)| is_of_desktop(point, &fstab));
         Ok(Self {
             model: Some(model.split_whitespace().collect::<Vec<_>>().join(" "))
                 .filter(|model| !model.is_empty()),
@@ -142,7 +148,8 @@ impl Device {
             medium: text("diskseq"),
             read_only: text("ro") == "1",
             holders,
-            mounts: mounts(&proc("self/mountinfo")?, &known),
+            mounts,
+            auto_mounts,
             swaps: swaps(&proc("swaps").unwrap_or_default(), &known),
             backing_file: Some(text("loop/backing_file"))
                 .filter(|file| !file.is_empty())
@@ -185,6 +192,14 @@ impl Device {
         }
         Ok(())
     }
+}
+
+/// Where desktops mount what is inserted, unless the administrator has put it there.
+fn is_of_desktop(point: &str, fstab: &str) -> bool {
+    let mut lines = fstab.lines().map(str::trim).filter(|line| !line.starts_with('#'));
+    let listed = lines.any(|line| line.split_whitespace().nth(1).map(unescape).as_deref() == Some(point));
+    let places = ["/media/", "/run/media/"];
+    !listed && places.iter().any(|place| point.starts_with(place))
 }
 
 /// sysfs counts in 512 bytes whatever the device's own sector is.
@@ -333,14 +348,35 @@ mod tests {
     }
 
     #[test]
+    fn what_a_desktop_has_mounted_by_itself_is_no_obstacle() {
+        let root = system(
+            "1 1 8:17 / /media/me/BOOT\\040FS rw shared:1 - vfat /dev/sdb1 rw\n",
+            "",
+        );
+        let device = Device::read(root.path(), &"8:16".to_owned()).unwrap();
+        assert_eq!(device.check(), Ok(()));
+        let expected = ("sdb1".to_owned(), "/media/me/BOOT FS".to_owned());
+        assert_eq!(device.auto_mounts, [expected]);
+        std::fs::create_dir(root.path().join("etc")).unwrap();
+        let fstab = "# mine\nUUID=1 /media/me/BOOT\\040FS vfat defaults 0 0\n";
+        std::fs::write(root.path().join("etc/fstab"), fstab).unwrap();
+        let device = Device::read(root.path(), &"8:16".to_owned()).unwrap();
+        let message = device.check().unwrap_err().to_string();
+        assert!(
+            message.contains("sdb1 is mounted at /media/me/BOOT FS;"),
+            "{message}"
+        );
+    }
+
+    #[test]
     fn a_device_in_use_is_refused_with_what_uses_it() {
         let system_disk =
             "1 1 8:18 / /media/x rw - ext4 /dev/sdb2 rw\n2 1 8:17 / /boot rw - vfat /dev/sdb1 rw\n";
         for (mountinfo, swaps, expected) in [
             (
-                "1 1 8:17 / /media/my\\040card rw shared:1 - vfat /dev/sdb1 rw\n",
+                "1 1 8:17 / /mnt/my\\040card rw shared:1 - vfat /dev/sdb1 rw\n",
                 "",
-                "/dev/sdb is in use: sdb1 is mounted at /media/my card; unmount it first",
+                "/dev/sdb is in use: sdb1 is mounted at /mnt/my card; unmount it first",
             ),
             (
                 "1 1 0:44 /sub /mnt rw - btrfs /dev/sdb2 rw\n",

@@ -15,6 +15,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::cache;
 use crate::progress::Progress;
+use crate::report::Voice;
 use crate::trust::{Checks, Sha256Sum, check_sum};
 use crate::write::Watch;
 use http::{Client, Failure};
@@ -43,7 +44,7 @@ pub(crate) fn is_url(place: &str) -> bool {
 ///
 /// # Errors
 /// When it cannot be had, or is not what it should be.
-pub(crate) fn get(url: &str, checks: &Checks, patience: Patience) -> Result<File> {
+pub(crate) fn get(url: &str, checks: &Checks, patience: Patience, voice: Voice) -> Result<File> {
     let client = Client::new(url, patience)?;
     let kept = Kept::open(&cache::folder()?, url)?;
     let expected = match checks.sha256 {
@@ -52,7 +53,7 @@ pub(crate) fn get(url: &str, checks: &Checks, patience: Patience) -> Result<File
     };
     let file = match whole(&kept, checks)? {
         Some(file) => file,
-        None => load(&client, url, &kept)?,
+        None => load(&client, url, &kept, voice)?,
     };
     let found = Sha256Sum::of(&file).with_context(|| format!("reading {}", kept.path().display()))?;
     let state = kept.state();
@@ -127,11 +128,11 @@ fn beside(client: &Client, url: &str) -> Result<Option<Sha256Sum>> {
     Ok(sum)
 }
 
-fn load(client: &Client, url: &str, kept: &Kept) -> Result<File> {
+fn load(client: &Client, url: &str, kept: &Kept, voice: Voice) -> Result<File> {
     // The furthest it has come: a server that contradicts itself makes it begin anew, which is no progress.
     let (mut breaks, mut furthest) = (0, kept.length());
     loop {
-        match attempt(client, url, kept) {
+        match attempt(client, url, kept, voice) {
             Ok(()) => return kept.file(),
             Err(Failure::Final(error)) => return Err(error),
             Err(Failure::Broken(reason)) => {
@@ -150,7 +151,7 @@ fn load(client: &Client, url: &str, kept: &Kept) -> Result<File> {
 }
 
 /// One connection.
-fn attempt(client: &Client, url: &str, kept: &Kept) -> Result<(), Failure> {
+fn attempt(client: &Client, url: &str, kept: &Kept, voice: Voice) -> Result<(), Failure> {
     let state = kept.state();
     let wish = resume::wish(state.as_ref(), kept.length());
     let mut answer = client.ask(url, &wish)?;
@@ -175,7 +176,7 @@ fn attempt(client: &Client, url: &str, kept: &Kept) -> Result<(), Failure> {
         Next::Refused => return Err(http::refusal(url, answer.head.status)),
     };
     let total = kept.state().and_then(|state| state.length);
-    let progress = Progress::new("loading", total, Default::default());
+    let progress = Progress::new(voice, "loading", total, Default::default());
     progress.advance(from);
     let mut file = kept.append()?;
     let result = answer.body(&mut file, total.map(|total| total - from), &|count| {

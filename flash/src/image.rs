@@ -12,6 +12,7 @@ use disk_image::source::{Source, SourceError};
 
 use crate::cache;
 use crate::download::{self, Patience};
+use crate::report::Voice;
 use crate::trust::Checks;
 
 /// An image file.
@@ -26,9 +27,9 @@ impl Image {
     ///
     /// # Errors
     /// When it cannot be had, or is not what `checks` expect.
-    pub fn get(place: &str, checks: &Checks, patience: Patience) -> Result<Self> {
+    pub fn get(place: &str, checks: &Checks, patience: Patience, voice: Voice) -> Result<Self> {
         if download::is_url(place) {
-            let file = download::get(place, checks, patience)?;
+            let file = download::get(place, checks, patience, voice)?;
             return Ok(Self::new(place, file));
         }
         let (name, file) = match place {

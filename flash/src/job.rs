@@ -15,6 +15,7 @@ use crate::image::Image;
 use crate::membership::Membership;
 use crate::peek::Peek;
 use crate::progress::Progress;
+use crate::report::Voice;
 use crate::secret::Secrets;
 use crate::settings::{self, Edits, Wanted};
 use crate::size;
@@ -37,7 +38,12 @@ pub(crate) struct Job {
 
 impl Job {
     /// Opens the image and tries the settings on a copy of its boot partition in memory.
-    pub(crate) fn check(image: &Image, wanted: &Wanted, membership: &Membership) -> Result<Self> {
+    pub(crate) fn check(
+        image: &Image,
+        wanted: &Wanted,
+        membership: &Membership,
+        dry_run: bool,
+    ) -> Result<Self> {
         let name = image.name();
         let source = image.source()?;
         let length = source.length();
@@ -51,12 +57,9 @@ impl Job {
             (true, Some(boot)) if BootPartition::open(&mut disk, boot).is_err() => Edits::new(),
             (_, Some(boot)) => {
                 let partition = BootPartition::open(&mut disk, boot)?;
-                let mut edits = match wanted.is_empty() {
-                    true => Edits::new(),
-                    false => wanted.plan(|name| Ok(partition.read(name)?))?,
-                };
+                let mut edits = wanted.plan(|name| Ok(partition.read(name)?))?;
                 let own = partition.read(FILE_NAME)?;
-                membership.add_to(&mut edits, own.as_deref(), Secrets::of_user)?;
+                membership.add_to(&mut edits, own.as_deref(), Secrets::of_user, dry_run)?;
                 partition.close()?;
                 settings::apply(&mut disk, boot, &edits, SystemTime::now().into())?;
                 edits
@@ -68,6 +71,16 @@ impl Job {
             boot,
             edits,
         })
+    }
+
+    /// Length of the image, if known before it is unpacked.
+    pub(crate) fn length(&self) -> Option<u64> {
+        self.length
+    }
+
+    /// Files of the boot partition that are made or changed.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &str> {
+        self.edits.keys().map(String::as_str)
     }
 
     pub(crate) fn check_fits(&self, card: &Card) -> Result<()> {
@@ -90,13 +103,14 @@ impl Job {
         card: &mut OpenCard,
         size: Option<u64>,
         name: Option<&str>,
+        voice: Voice,
         interrupted: &Arc<AtomicBool>,
     ) -> Result<u64> {
         let progress = |phase, total| {
             let interrupted = Arc::clone(interrupted);
             match name {
-                Some(name) => Progress::of_card(name, phase, total, interrupted),
-                None => Progress::new(phase, total, interrupted),
+                Some(name) => Progress::of_card(voice, name, phase, total, interrupted),
+                None => Progress::new(voice, phase, total, interrupted),
             }
         };
         let first = self
@@ -123,7 +137,7 @@ impl Job {
             card.settle(written.length)?;
         }
         card.sync_and_forget()?;
-        let reading = progress("verifying", Some(written.length));
+        let reading = progress("verifying", Some(written.length.saturating_sub(head as u64)));
         verify::body(card, &written, &reading)?;
         if let Some(boot) = self.boot.filter(|_| !self.edits.is_empty()) {
             settings::apply(&mut *card, &boot, &self.edits, SystemTime::now().into())?;

@@ -4,6 +4,7 @@
 //! written; the partition table goes first when an old card is overwritten and comes last when the new one is proven,
 //! so that a card is either whole or does not boot.
 
+mod batch;
 mod cache;
 pub mod candidate;
 pub mod card;
@@ -21,10 +22,12 @@ pub mod membership;
 mod names;
 pub mod peek;
 pub mod progress;
+pub mod report;
 pub mod secret;
 pub mod settings;
 pub mod signature;
 pub mod size;
 pub mod trust;
 pub mod verify;
+mod wait;
 pub mod write;

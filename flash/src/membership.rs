@@ -26,7 +26,7 @@ impl Membership {
     }
 
     /// Adds it to the edits of a boot partition. `own` is the text of its `cluster-lab.toml`, which only images of
-    /// Cluster Lab have; others get no secret.
+    /// Cluster Lab have; others get no secret. A `dry_run` makes none.
     ///
     /// # Errors
     /// When the image cannot take what was asked for, or there is no secret to be had.
@@ -35,6 +35,7 @@ impl Membership {
         edits: &mut Edits,
         own: Option<&[u8]>,
         secrets: impl FnOnce() -> Result<Secrets>,
+        dry_run: bool,
     ) -> Result<()> {
         let Some(own) = own else {
             if !self.is_empty() {
@@ -60,6 +61,10 @@ impl Membership {
         }
         let name = layer.cluster.name.unwrap_or(Settings::default().cluster.name);
         let secrets = secrets()?;
+        if dry_run {
+            edits.insert(SECRET_FILE.to_owned(), Vec::new());
+            return Ok(());
+        }
         let made = secrets.get_or_make(&name)?;
         if made.is_new {
             eprintln!(

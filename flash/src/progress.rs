@@ -1,11 +1,13 @@
-//! Progress for people: a bar on a terminal, a line every tenth elsewhere. On standard error.
+//! Progress: for people a bar on a terminal, a line every tenth elsewhere, on standard error; for scripts events.
 
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::report::{Event, Voice};
 use crate::size;
 use crate::write::Watch;
 
@@ -14,34 +16,62 @@ const STEP: u64 = 256 * 1024 * 1024;
 
 /// Progress of one phase.
 pub struct Progress {
-    phase: String,
+    card: Option<String>,
+    phase: &'static str,
     total: Option<u64>,
     done: AtomicU64,
     bar: Option<ProgressBar>,
+    voice: Voice,
+    started: Instant,
     interrupted: Arc<AtomicBool>,
 }
 
 impl Progress {
     /// Starts a phase of `total` bytes, as far as known.
-    pub fn new(phase: &'static str, total: Option<u64>, interrupted: Arc<AtomicBool>) -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| bar(phase, total));
+    pub fn new(voice: Voice, phase: &'static str, total: Option<u64>, interrupted: Arc<AtomicBool>) -> Self {
+        let with_bar = voice == Voice::People && std::io::stderr().is_terminal();
         Self {
-            phase: phase.to_owned(),
+            card: None,
+            phase,
             total,
             done: AtomicU64::new(0),
-            bar,
+            bar: with_bar.then(|| bar(phase, total)),
+            voice,
+            started: Instant::now(),
             interrupted,
         }
     }
 
     /// The same for one of several cards: lines, because bars would overwrite each other.
-    pub fn of_card(card: &str, phase: &str, total: Option<u64>, interrupted: Arc<AtomicBool>) -> Self {
+    pub fn of_card(
+        voice: Voice,
+        card: &str,
+        phase: &'static str,
+        total: Option<u64>,
+        interrupted: Arc<AtomicBool>,
+    ) -> Self {
         Self {
-            phase: format!("{card}: {phase}"),
+            card: Some(card.to_owned()),
+            phase,
             total,
             done: AtomicU64::new(0),
             bar: None,
+            voice,
+            started: Instant::now(),
             interrupted,
+        }
+    }
+
+    fn event(&self, done: u64) -> Event<'_> {
+        let rate = u128::from(done) * 1000 / self.started.elapsed().as_millis().max(1);
+        let rate = u64::try_from(rate).unwrap_or(u64::MAX);
+        Event::Progress {
+            card: self.card.as_deref(),
+            phase: self.phase,
+            done,
+            total: self.total,
+            bytes_per_second: rate,
+            seconds_left: self.total.map(|total| total.saturating_sub(done) / rate.max(1)),
         }
     }
 }
@@ -49,13 +79,18 @@ impl Progress {
 impl Watch for Progress {
     fn advance(&self, bytes: u64) {
         let before = self.done.fetch_add(bytes, Ordering::Relaxed);
-        match &self.bar {
-            Some(bar) => bar.inc(bytes),
-            None => {
-                if let Some(line) = line(&self.phase, self.total, before, before + bytes) {
-                    eprintln!("{line}");
-                }
-            }
+        if let Some(bar) = &self.bar {
+            bar.inc(bytes);
+            return;
+        }
+        let after = before + bytes;
+        match (self.voice, line(self.phase, self.total, before, after)) {
+            (Voice::People, Some(line)) => match &self.card {
+                Some(card) => eprintln!("{card}: {line}"),
+                None => eprintln!("{line}"),
+            },
+            (Voice::Json, Some(_)) => self.voice.tell_scripts(&self.event(after)),
+            _ => {}
         }
     }
 

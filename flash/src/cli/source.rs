@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 
 use crate::download::Patience;
 use crate::image::Image;
+use crate::report::Voice;
 use crate::trust::{self, Checks, Sha256Sum};
 
 /// Where the image comes from.
@@ -32,11 +33,19 @@ impl ImageOptions {
     ///
     /// # Errors
     /// When it cannot be had, or is another one.
-    pub(super) fn get(&self) -> Result<Image> {
+    pub(super) fn get(&self, voice: Voice) -> Result<Image> {
         // Optional for the parser only, because a subcommand stands in its place.
         let Some(image) = &self.image else {
             bail!("an image is needed: see flash --help");
         };
+        self.get_from(image, voice)
+    }
+
+    /// The same, of an image that is named elsewhere.
+    ///
+    /// # Errors
+    /// As [`ImageOptions::get`].
+    pub(super) fn get_from(&self, image: &str, voice: Voice) -> Result<Image> {
         let key = self
             .minisign_key
             .as_deref()
@@ -46,6 +55,6 @@ impl ImageOptions {
             sha256: self.sha256,
             minisign: key,
         };
-        Image::get(image, &checks, Patience(Duration::from_secs(self.timeout)))
+        Image::get(image, &checks, Patience(Duration::from_secs(self.timeout)), voice)
     }
 }

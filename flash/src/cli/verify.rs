@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 
 use super::ImageOptions;
 use crate::compare::{self, Differences};
+use crate::report::Voice;
 use crate::size;
 
 /// Which card, and with what to compare it.
@@ -23,7 +24,7 @@ pub struct VerifyCard {
 
 /// Compares, and says how the card differs.
 pub(super) fn run(arguments: &VerifyCard) -> Result<()> {
-    let image = arguments.image.get()?;
+    let image = arguments.image.get(Voice::People)?;
     let interrupted = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&interrupted);
     ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed)).context("catching Ctrl-C")?;

@@ -63,7 +63,7 @@ fn settings_and_images_that_cannot_be() {
         (
             &user,
             &plain.name("card.img"),
-            "flash: --user: this image would not make the account",
+            "flash: --user: this image would not read it",
         ),
         (
             &user,
