@@ -66,6 +66,11 @@ impl Interrupt {
         })?;
         Ok(this)
     }
+
+    /// Whether the user has pressed it.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.wanted.load(Ordering::Relaxed)
+    }
 }
 
 /// One card, checked.

@@ -1,5 +1,6 @@
 //! The command line. Without a subcommand a card is written; subcommands stand beside that.
 
+mod cluster;
 mod list;
 mod secret;
 mod source;
@@ -26,11 +27,25 @@ Examples:
     flash --hostname cl-node-1 --card-size 4G --device cl-node-1.img cluster-lab.img.zip
   Several cards at once, each with a name of its own:
     sudo flash --hostname 'cl-node-{1..2}' --device /dev/sdb --device /dev/sdc cluster-lab.img.zip
+  The cards of a whole cluster, one after the other, over days if need be:
+    sudo flash cluster.toml
   A download, checked, and gone on with if it breaks:
     sudo flash --hostname cl-node-2 --sha256 9f86d0... --device /dev/sdb https://example.org/x.img.xz
 
 A card is whole or does not boot: its partition table is written last, when everything
-else has been read back and compared.";
+else has been read back and compared.
+
+A cluster file says what the cards of a cluster are; flash keeps which card got which name,
+so that the next card that is inserted becomes the next missing node:
+  version = 1
+  image = \"cluster-lab.img.zip\"     # a file beside it, or a URL
+  names = \"cl-node-{1..30}\"
+  cluster = \"lab\"
+  [defaults]                         # the options below, without the hyphens in front
+  user = \"pi\"
+  ssh-key = [\"id_ed25519.pub\"]
+  [node.cl-node-7]                   # what is different for one
+  uplink-address = \"192.168.1.7/24\"";
 
 /// Write a card image to a card, with the settings of one node, and read back what was written.
 #[derive(Clone, Debug, clap::Parser)]

@@ -4,7 +4,10 @@
 //! whether anything uses the device, or could: a disk that is far larger than a card has to be asked for.
 
 use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
+
+use nix::sys::stat::{major, minor};
 
 /// Major and minor number, as sysfs and mountinfo write them: `8:16`.
 pub type Number = String;
@@ -18,6 +21,8 @@ pub struct Device {
     pub model: Option<String>,
     /// Serial number, where the kernel knows it.
     pub serial: Option<String>,
+    /// What the maker of the card has written into it, where the reader lets us see that (MMC).
+    pub cid: Option<String>,
     /// How it is connected, by the folder that sysfs has it in.
     pub bus: Option<String>,
     /// In bytes.
@@ -140,6 +145,7 @@ impl Device {
                 .filter(|model| !model.is_empty()),
             serial: Some([text("device/serial"), text("serial")].concat())
                 .filter(|serial| !serial.is_empty()),
+            cid: Some(text("device/cid")).filter(|cid| !cid.is_empty()),
             bus: bus(&folder),
             // sysfs counts in 512 bytes whatever the device's own sector is.
             size: sectors * 512,
@@ -156,6 +162,19 @@ impl Device {
                 .map(PathBuf::from),
             name,
         })
+    }
+
+    /// The block device behind a path, if it is one.
+    ///
+    /// # Errors
+    /// As [`Device::read`].
+    pub fn at(root: &Path, path: &Path) -> io::Result<Option<Self>> {
+        let meta = std::fs::metadata(path)?;
+        if !meta.file_type().is_block_device() {
+            return Ok(None);
+        }
+        let number = format!("{}:{}", major(meta.rdev()), minor(meta.rdev()));
+        Self::read(root, &number).map(Some)
     }
 
     /// Why the device must not be overwritten, the worst reason first.

@@ -10,7 +10,7 @@ const MAX: usize = 1000;
 /// # Errors
 /// When there are more or fewer names than cards.
 pub(crate) fn expand(pattern: &str, count: usize) -> Result<Vec<String>> {
-    let names = range(pattern).unwrap_or_else(|| vec![pattern.to_owned()]);
+    let names = all(pattern);
     if names.len() != count {
         let cards = if count == 1 { "card" } else { "cards" };
         bail!(
@@ -22,6 +22,11 @@ pub(crate) fn expand(pattern: &str, count: usize) -> Result<Vec<String>> {
         );
     }
     Ok(names)
+}
+
+/// The names that a pattern stands for. Without a range it is one name.
+pub(crate) fn all(pattern: &str) -> Vec<String> {
+    range(pattern).unwrap_or_else(|| vec![pattern.to_owned()])
 }
 
 /// `a{1..3}b` as in a shell; `{01..10}` keeps its zeros.

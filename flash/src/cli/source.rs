@@ -13,7 +13,7 @@ use crate::trust::{self, Checks, Sha256Sum};
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Image")]
 pub struct ImageOptions {
-    /// Image: a file, a URL (kept in the cache folder, and gone on with if the download breaks), or - for standard input.
+    /// Image or cluster file (cluster.toml, see below). Image: a file, a URL (kept in the cache folder, and gone on with if the download breaks), or - for standard input.
     /// Raw, or packed as .zip, .xz, .gz, .zst or .bz2: its content says which
     #[arg(required = true)]
     pub image: Option<String>,

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::ImageOptions;
 use super::list::{self, DEFAULT_MAX_SIZE, ListCards};
+use super::{ImageOptions, cluster};
 use crate::batch::{self, Interrupt, Manner, Order};
+use crate::cluster_file;
 use crate::membership::Membership;
 use crate::names;
 use crate::report::{Event, Voice};
@@ -75,7 +76,11 @@ pub(super) fn run(arguments: &WriteCard) -> Result<()> {
         (false, true) => Voice::Json,
         (false, false) => Voice::People,
     };
-    write(arguments, voice).inspect_err(|error| {
+    let result = match arguments.image.image.as_deref() {
+        Some(place) if cluster_file::is_one(place) => cluster::run(arguments, Path::new(place), voice),
+        _ => write(arguments, voice),
+    };
+    result.inspect_err(|error| {
         let error = format!("{error:#}");
         voice.tell_scripts(&Event::Error { error: &error });
     })

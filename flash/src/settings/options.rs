@@ -100,6 +100,7 @@ impl Options {
     /// # Errors
     /// On the first one that cannot be used.
     pub fn check(&self) -> Result<Wanted> {
+        self.check_complete()?;
         let hostname = self.hostname.as_deref().map(str::parse).transpose();
         let country = self.wifi_country.as_deref().map(str::parse).transpose();
         let time_zone = self.time_zone.as_deref().map(str::parse).transpose();
@@ -122,6 +123,89 @@ impl Options {
                 .collect::<Result<_>>()?,
             files: self.files()?,
         })
+    }
+
+    /// Makes paths that a file in `folder` names complete.
+    pub(crate) fn relative_to(&mut self, folder: &Path) {
+        let Self {
+            user_password_file,
+            ssh_key,
+            wifi_password_file,
+            bootconf,
+            config,
+            userdata,
+            metadata,
+            network_config,
+            file,
+            ..
+        } = self;
+        let single = [
+            user_password_file,
+            wifi_password_file,
+            bootconf,
+            config,
+            userdata,
+            metadata,
+            network_config,
+        ];
+        let paths = single.into_iter().flatten();
+        for path in paths.chain(ssh_key).chain(file) {
+            *path = folder.join(&*path);
+        }
+    }
+
+    /// The command line's parser says this of options; keys of a cluster file come here without it.
+    fn check_complete(&self) -> Result<()> {
+        let (user, ssid, address) = (
+            self.user.is_some(),
+            self.ssid.is_some(),
+            self.uplink_address.is_some(),
+        );
+        for (given, option, with, there) in [
+            (
+                self.user_password_hash.is_some(),
+                "--user-password-hash",
+                "--user",
+                user,
+            ),
+            (
+                self.user_password_file.is_some(),
+                "--user-password-file",
+                "--user",
+                user,
+            ),
+            (!self.ssh_key.is_empty(), "--ssh-key", "--user", user),
+            (self.password.is_some(), "--password", "--ssid", ssid),
+            (
+                self.wifi_password_file.is_some(),
+                "--wifi-password-file",
+                "--ssid",
+                ssid,
+            ),
+            (
+                self.uplink_gateway.is_some(),
+                "--uplink-gateway",
+                "--uplink-address",
+                address,
+            ),
+            (
+                !self.uplink_dns.is_empty(),
+                "--uplink-dns",
+                "--uplink-address",
+                address,
+            ),
+        ] {
+            if given && !there {
+                bail!("{option} is nothing without {with}");
+            }
+        }
+        if self.user_password_hash.is_some() && self.user_password_file.is_some() {
+            bail!("--user-password-hash and --user-password-file: give one of them");
+        }
+        if self.password.is_some() && self.wifi_password_file.is_some() {
+            bail!("--password and --wifi-password-file: give one of them");
+        }
+        Ok(())
     }
 
     /// Whole files of the boot partition.

@@ -1,6 +1,7 @@
 //! The real `flash` on virtual cards and loop devices; what it wrote is read back by mtools, cmp and fsck.vfat.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+mod cluster;
 mod downloads;
 mod failures;
 mod image;
