@@ -1,43 +1,70 @@
-//! The agent's HTTP API: for everybody on the cluster network, and for members. It reads the status and changes nothing.
+//! The HTTP API: for users on the cluster network and on the node's Unix socket, and for members. Handlers are thin: they
+//! show the status, and change what Swarm is to run; each stands behind a guard.
+
+mod body;
+mod login;
+mod mycluster;
+mod openapi;
+mod pass_on;
+mod problem;
+mod routes;
+mod services;
+mod status;
 
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use axum::Json;
-use axum::Router;
-use axum::extract::State;
+use axum::extract::connect_info::Connected;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::HeaderValue;
+use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
+use axum::middleware::{Next, from_fn};
+use axum::response::Response;
 use axum::routing::get;
+use axum::serve::IncomingStream;
+use axum::{Json, Router};
 use tokio::net::UnixListener;
 use tokio::sync::watch;
 
+use crate::access::{Access, Origin};
 use crate::engine::swarm::Invitation;
+use crate::members::Members;
+use crate::services::Swarm;
 use crate::status::Status;
+
+pub use login::{Begin, Given, LinkWish, Me, TokenWish};
+pub use problem::{Problem, Told};
+pub use routes::router;
+pub use services::{Move, Scale};
 
 /// Where a member gives its status.
 pub const MEMBER_STATUS: &str = "/members/v1/status";
 /// Where a member gives its invitation to the swarm: null unless it is a manager.
 pub const MEMBER_SWARM: &str = "/members/v1/swarm";
 
-/// The API's routes.
-pub fn router(status: watch::Receiver<Arc<Status>>) -> Router {
-    Router::new()
-        .route("/api/v1/status", get(give_status))
-        .with_state(status)
+/// What the routes work with.
+#[derive(Clone, Debug)]
+pub struct App {
+    /// What is shown.
+    pub status: watch::Receiver<Arc<Status>>,
+    /// The channel to other nodes.
+    pub members: Option<Members>,
+    /// The services, while this node is a manager.
+    pub swarm: Swarm,
+    /// Who may do what.
+    pub access: Access,
 }
 
 /// The routes that only members reach.
-pub fn member_router(
-    status: watch::Receiver<Arc<Status>>,
-    invitation: watch::Receiver<Option<Invitation>>,
-) -> Router {
+pub fn member_router(app: &App, invitation: watch::Receiver<Option<Invitation>>) -> Router {
     let status = Router::new()
-        .route(MEMBER_STATUS, get(give_status))
-        .with_state(status);
+        .route(MEMBER_STATUS, get(status::give))
+        .with_state(app.clone());
     let swarm = Router::new()
         .route(MEMBER_SWARM, get(give_invitation))
         .with_state(invitation);
-    status.merge(swarm)
+    status.merge(swarm).merge(routes::passed_on(app))
 }
 
 async fn give_invitation(
@@ -46,8 +73,40 @@ async fn give_invitation(
     Json(invitation.borrow().clone())
 }
 
-async fn give_status(State(status): State<watch::Receiver<Arc<Status>>>) -> Json<Status> {
-    Json(Status::clone(&status.borrow()))
+/// What every answer says to browsers.
+async fn headers(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers
+        .entry(CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// Who connected to the Unix socket.
+#[derive(Clone, Copy, Debug)]
+struct Caller(Option<u32>);
+
+impl Connected<IncomingStream<'_, UnixListener>> for Caller {
+    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
+        Self(stream.io().peer_cred().ok().map(|credentials| credentials.uid()))
+    }
+}
+
+/// Serves on a Unix socket, for ever.
+///
+/// # Errors
+/// When the socket fails.
+pub async fn serve_local(listener: UnixListener, router: Router) -> std::io::Result<()> {
+    let mark = |ConnectInfo(Caller(uid)): ConnectInfo<Caller>, mut request: Request, next: Next| async move {
+        if let Some(uid) = uid {
+            request.extensions_mut().insert(Origin::Local { uid });
+        }
+        next.run(request).await
+    };
+    let router = router.layer(from_fn(mark));
+    axum::serve(listener, router.into_make_service_with_connect_info::<Caller>()).await
 }
 
 /// A listener on a Unix socket that every user may read from. One left over from an agent that was killed is replaced.

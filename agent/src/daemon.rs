@@ -15,7 +15,8 @@ use tokio::sync::watch;
 
 use board::{Board, Clock};
 
-use crate::api;
+use crate::access::Access;
+use crate::api::{self, App};
 use crate::engine;
 use crate::engine::control_plane::ControlPlane;
 use crate::engine::plan::Planner;
@@ -24,6 +25,7 @@ use crate::members::Members;
 use crate::network::dns::forward::Places;
 use crate::network::run::{Network, Options as NetworkOptions};
 use crate::network::view::View;
+use crate::services::{self, Swarm};
 use crate::status::{FirstBoot, Role};
 use crate::trust::Trust;
 
@@ -74,11 +76,17 @@ pub async fn run(mut options: Options) -> anyhow::Result<()> {
     let (view_sender, mut view) = watch::channel(View::default());
 
     let listener = api::unix_listener(&options.socket)?;
-    let router = api::router(status.clone());
-    let server = tokio::spawn(async move { axum::serve(listener, router).await });
-
     let hostname = board.status.hostname.clone();
     let members = trust.map(|trust| Members::new(trust, &hostname));
+    let app = App {
+        status: status.clone(),
+        members: members.clone(),
+        swarm: Swarm::new(options.docker_socket.clone()),
+        access: Access::open(&options.state),
+    };
+    let server = tokio::spawn(api::serve_local(listener, api::router(&app)));
+    let counting = tokio::spawn(services::watch(app.swarm.clone(), status.clone()));
+
     let (place_sender, place) = watch::channel(Place::default());
     let (engine_sender, mut engine) = watch::channel(EngineStatus::default());
     let (invitation_sender, invitation) = watch::channel(None);
@@ -94,10 +102,11 @@ pub async fn run(mut options: Options) -> anyhow::Result<()> {
 
     let network = NetworkOptions {
         members,
-        member_routes: api::member_router(status.clone(), invitation),
+        web_routes: api::router(&app),
+        member_routes: api::member_router(&app, invitation),
         ..network_options(&options, &hostname)
     };
-    let network = Network::new(network, status, view_sender)?;
+    let network = Network::new(network, view_sender)?;
     let mut terminate = signal(SignalKind::terminate()).context("waiting for signals")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("waiting for signals")?;
     let end = async move {
@@ -136,6 +145,7 @@ pub async fn run(mut options: Options) -> anyhow::Result<()> {
         });
     }
     server.abort();
+    counting.abort();
     engine_task.abort();
     // Left behind, it would say "connection refused" instead of "not there" to `cluster-lab status`.
     let _ = std::fs::remove_file(&options.socket);
@@ -176,6 +186,7 @@ fn network_options(options: &Options, hostname: &str) -> NetworkOptions {
         os: os_name(&options.os_release),
         http: options.http,
         members: None,
+        web_routes: Router::new(),
         member_routes: Router::new(),
         places: options.places.clone(),
         hosts: options.hosts.clone(),

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper::body::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -21,7 +21,7 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 /// A connection that requests are sent on, one after the other; closed when this is dropped.
 #[derive(Debug)]
 pub struct Session {
-    sender: SendRequest<Empty<Bytes>>,
+    sender: SendRequest<Full<Bytes>>,
     driver: JoinHandle<hyper::Result<()>>,
 }
 
@@ -43,9 +43,8 @@ impl Session {
     pub async fn get(&mut self, path: &str) -> anyhow::Result<Bytes> {
         let request = hyper::Request::get(path)
             .header("host", "cluster-lab")
-            .body(Empty::<Bytes>::new())?;
-        self.sender.ready().await?;
-        let response = self.sender.send_request(request).await?;
+            .body(Full::default())?;
+        let response = self.send(request).await?;
         if !response.status().is_success() {
             bail!("the answer was {}", response.status());
         }
@@ -53,6 +52,20 @@ impl Session {
             Ok(body) => Ok(body.to_bytes()),
             Err(error) => bail!("receiving the answer: {error}"),
         }
+    }
+}
+
+impl Session {
+    /// Sends a request; the answer's body is still to be read, and ends when this is dropped.
+    ///
+    /// # Errors
+    /// When the connection breaks.
+    pub async fn send(
+        &mut self,
+        request: hyper::Request<Full<Bytes>>,
+    ) -> anyhow::Result<hyper::Response<Incoming>> {
+        self.sender.ready().await?;
+        Ok(self.sender.send_request(request).await?)
     }
 }
 

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -16,6 +18,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+
+use crate::access::Origin;
 
 /// Of a request's head, and of what is read ahead.
 const BUFFER_MAX: usize = 16 * 1024;
@@ -93,19 +97,28 @@ where
         connections.spawn(async move {
             let _guest = guest;
             if let Ok(Some(stream)) = timeout(limits.greeting, greeting).await {
-                attend(stream, router, limits).await;
+                attend(stream, peer, router, limits).await;
             }
         });
     }
 }
 
-async fn attend(stream: impl AsyncRead + AsyncWrite + Unpin + Send, router: Router, limits: Limits) {
+async fn attend(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send,
+    peer: IpAddr,
+    router: Router,
+    limits: Limits,
+) {
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head)
         .max_buf_size(BUFFER_MAX);
-    let service = TowerToHyperService::new(router);
+    let inner = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(Origin::Network(peer));
+        inner.call(request)
+    });
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     tokio::select! {
         _ = connection.as_mut() => return,

@@ -1,5 +1,6 @@
 //! The agent of Cluster Lab: everything that runs on a node, daemon and command line.
 
+pub mod access;
 pub mod api;
 pub mod cli;
 pub mod config;
@@ -13,6 +14,7 @@ pub mod members;
 pub mod network;
 pub mod paths;
 pub mod secret;
+pub mod services;
 pub mod status;
 pub mod trust;
 pub mod unmanaged;

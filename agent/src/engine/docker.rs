@@ -1,4 +1,4 @@
-//! Docker Engine's API on its Unix socket: the only file that imports its client.
+//! Docker Engine's API on its Unix socket: this and `services` are all that import its client.
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
@@ -50,7 +50,8 @@ impl Engine {
         Self { socket }
     }
 
-    async fn client(&self) -> anyhow::Result<Docker> {
+    /// Docker itself, for what is done with services.
+    pub(crate) async fn client(&self) -> anyhow::Result<Docker> {
         let path: &Path = &self.socket;
         let path = path
             .to_str()

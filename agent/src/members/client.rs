@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use hyper::body::Bytes;
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
 use serde::de::DeserializeOwned;
 use tokio::net::TcpSocket;
 use tokio::time::timeout;
@@ -84,6 +85,19 @@ impl Connection {
     pub async fn get(&mut self, path: &str) -> Result<Bytes, AskError> {
         let answer = in_time(self.0.get(path)).await?;
         answer.map_err(AskError::of)
+    }
+}
+
+impl Connection {
+    /// Sends a request of any kind. The caller bounds how long it takes and how much of the answer is read.
+    ///
+    /// # Errors
+    /// When the connection breaks. It is of no use then.
+    pub async fn send(
+        &mut self,
+        request: hyper::Request<Full<Bytes>>,
+    ) -> Result<hyper::Response<Incoming>, AskError> {
+        self.0.send(request).await.map_err(AskError::of)
     }
 }
 

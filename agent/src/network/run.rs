@@ -7,7 +7,6 @@ mod role_change;
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -36,7 +35,7 @@ use super::sntp::follower::TimeFollower;
 use super::view::{View, Warnings};
 use super::web::Web;
 use crate::members::{self, Members};
-use crate::status::{Peer, Status};
+use crate::status::Peer;
 
 /// Port of the HTTP API.
 const HTTP: u16 = 80;
@@ -56,6 +55,8 @@ pub struct Options {
     pub os: String,
     /// Whether the HTTP API is served on the cluster address.
     pub http: bool,
+    /// The HTTP API.
+    pub web_routes: Router,
     /// The channel between members; without one the node has no secret and takes no role.
     pub members: Option<Members>,
     /// What members are told on it.
@@ -102,7 +103,6 @@ enum Job {
 /// The cluster network of one node.
 pub struct Network {
     options: Options,
-    status: watch::Receiver<Arc<Status>>,
     view: watch::Sender<View>,
     memory: Memory,
     remembered: Remembered,
@@ -133,11 +133,7 @@ impl Network {
     ///
     /// # Errors
     /// When there is no netlink or the state folder cannot be made.
-    pub fn new(
-        options: Options,
-        status: watch::Receiver<Arc<Status>>,
-        view: watch::Sender<View>,
-    ) -> anyhow::Result<Self> {
+    pub fn new(options: Options, view: watch::Sender<View>) -> anyhow::Result<Self> {
         let memory = Memory::open(&options.state)?;
         let remembered = memory.role();
         let netlink = Netlink::open(options.class_net.clone())?;
@@ -150,7 +146,6 @@ impl Network {
         let role = Machine::new(Timing::default(), Jitter::new(jitter.number()), role);
         Ok(Self {
             options,
-            status,
             view,
             memory,
             remembered,

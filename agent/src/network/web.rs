@@ -2,15 +2,12 @@
 
 use std::future::ready;
 use std::net::{Ipv4Addr, SocketAddrV4};
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use axum::Router;
 use tokio::task::JoinHandle;
 
-use crate::api;
 use crate::http_server::{self, Limits};
-use crate::status::Status;
 
 /// A browser opens six connections at once.
 const LIMITS: Limits = Limits {
@@ -30,19 +27,14 @@ pub struct Web {
 }
 
 impl Web {
-    /// Serves the status on one address of one interface.
+    /// Serves these routes on one address of one interface.
     ///
     /// # Errors
     /// When the port is taken, or the address not there.
-    pub fn serve(
-        interface: &str,
-        address: SocketAddrV4,
-        status: watch::Receiver<Arc<Status>>,
-    ) -> anyhow::Result<Self> {
+    pub fn serve(interface: &str, address: SocketAddrV4, routes: Router) -> anyhow::Result<Self> {
         let listener = http_server::listen(interface, address)?;
-        let router = api::router(status);
         let plain = |stream, _| ready(Some(stream));
-        let task = tokio::spawn(http_server::serve(listener, router, LIMITS, plain));
+        let task = tokio::spawn(http_server::serve(listener, routes, LIMITS, plain));
         Ok(Self { address, task })
     }
 

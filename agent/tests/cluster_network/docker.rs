@@ -102,7 +102,7 @@ impl Docker {
         let make = format!(
             "set -e; folder=$(mktemp -d); trap 'rm -rf $folder' EXIT; mkdir $folder/bin; \
              cp /bin/busybox $folder/bin/; ln -s busybox $folder/bin/sh; ln -s busybox $folder/bin/sleep; \
-             tar -C $folder -c . | docker -H unix://{socket} import - {IMAGE} >&2"
+             tar -C $folder -c . | docker -H unix://{socket} import --change 'CMD [\"sleep\", \"100000\"]' - {IMAGE} >&2"
         );
         let output = Command::new("sh").args(["-c", &make]).output().expect("sh");
         assert!(

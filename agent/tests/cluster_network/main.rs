@@ -9,6 +9,7 @@ mod faults;
 mod hang;
 mod names;
 mod roles;
+mod services;
 mod swarm;
 mod switch;
 mod time;

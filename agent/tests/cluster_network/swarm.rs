@@ -8,17 +8,17 @@ use super::switch::{Machine, Switch, eventually};
 use super::{SOON, settle, settled};
 
 /// An election of managers and a task moved take their time on a busy test machine.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A cluster's machines, each with its engine.
-struct Lab {
-    machines: Vec<Machine>,
-    engines: Vec<Docker>,
+pub(crate) struct Lab {
+    pub(crate) machines: Vec<Machine>,
+    pub(crate) engines: Vec<Docker>,
     _switch: Switch,
 }
 
 impl Lab {
-    fn new(count: usize) -> Self {
+    pub(crate) fn new(count: usize) -> Self {
         let switch = Switch::new();
         let machines = cluster(&switch, count);
         let engines: Vec<_> = machines.iter().map(Docker::begin).collect();
@@ -31,7 +31,7 @@ impl Lab {
     }
 
     /// Cuts a machine's power and cable.
-    fn cut(&mut self, index: usize) {
+    pub(crate) fn cut(&mut self, index: usize) {
         self.engines[index].kill();
         self.machines[index].kill();
         self.machines[index].cut();
@@ -54,7 +54,7 @@ impl Lab {
     }
 
     /// Waits until the swarm of `index` has exactly these ready nodes, as many managers, one of them leader.
-    fn until_whole(&self, index: usize, names: &[&str], managers: usize) {
+    pub(crate) fn until_whole(&self, index: usize, names: &[&str], managers: usize) {
         let mut expected: Vec<_> = names.iter().map(|name| format!("{name},Ready")).collect();
         expected.sort();
         eventually("the swarm is whole", PATIENCE, || {

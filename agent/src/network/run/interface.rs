@@ -158,7 +158,7 @@ impl Network {
             let served = Web::serve(
                 &interface.name,
                 SocketAddrV4::new(address, HTTP),
-                self.status.clone(),
+                self.options.web_routes.clone(),
             );
             let wrong = served.map(|web| self.web = Some(web)).err();
             let line = |error| {
