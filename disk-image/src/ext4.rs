@@ -4,6 +4,7 @@
 //! reference `e2fsck -fn` found nothing wrong with. Limits: no change of size, no extended attributes, files in memory
 //! as a whole. A file system with work left in its journal is refused. Nothing is synced: who opened the file does.
 
+mod allocation;
 mod device;
 mod error;
 mod path;
@@ -16,6 +17,8 @@ use fs_ext4::runtime::Runtime;
 use fs_ext4::{Filesystem, Superblock};
 
 use crate::mbr::Partition;
+pub use allocation::in_use;
+pub use device::ReadOnly;
 use device::Window;
 pub use error::Ext4Error;
 use error::failed;
@@ -145,14 +148,27 @@ impl Runtime for FixedTime {
 
 const NEEDS_RECOVERY: u32 = 0x4;
 
+impl<D: Read + Seek + Send + 'static> Ext4<ReadOnly<D>> {
+    /// As [`Ext4::open`], to look only: not a byte of `disk` changes.
+    ///
+    /// # Errors
+    /// As [`Ext4::open`].
+    pub fn open_read_only(disk: D, partition: &Partition) -> Result<Self, Ext4Error> {
+        Self::mount(Window::read_only(disk, partition), partition.number, 0)
+    }
+}
+
 impl<D: Read + Write + Seek + Send + 'static> Ext4<D> {
     /// Opens the file system in `partition` of `disk`. What is written gets `epoch` (seconds since 1970) as its time.
     ///
     /// # Errors
     /// When there is no ext4, or one that was not unmounted cleanly: nothing is repaired here.
     pub fn open(disk: D, partition: &Partition, epoch: u64) -> Result<Self, Ext4Error> {
-        let number = partition.number;
-        let disk = Arc::new(Window::new(disk, partition));
+        Self::mount(Window::new(disk, partition), partition.number, epoch)
+    }
+
+    fn mount(disk: Window<D>, number: u8, epoch: u64) -> Result<Self, Ext4Error> {
+        let disk = Arc::new(disk);
         let not_ext4 = |reason: fs_ext4::Error| Ext4Error::NotExt4 {
             number,
             reason: reason.to_string(),

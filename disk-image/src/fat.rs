@@ -3,6 +3,8 @@
 //! FAT12, FAT16 and FAT32 at any offset. Folders are left alone and never made (fatfs 0.3.6 writes bad `.` and `..`
 //! entries). Nothing is synced to the disk: after [`BootPartition::close`] the caller syncs what it handed in.
 
+mod allocation;
+
 use std::collections::BTreeMap;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
@@ -11,6 +13,7 @@ use fscommon::StreamSlice;
 
 use crate::mbr::Partition;
 use crate::timestamp::Timestamp;
+pub use allocation::in_use;
 
 /// Why the boot partition cannot be used.
 #[derive(Debug, thiserror::Error)]

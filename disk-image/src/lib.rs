@@ -9,6 +9,7 @@ pub mod ext4;
 #[cfg(feature = "fat")]
 pub mod fat;
 pub mod mbr;
+pub mod ranges;
 #[cfg(feature = "source")]
 pub mod source;
 #[cfg(feature = "fat")]

@@ -12,6 +12,43 @@ pub(super) struct Window<D> {
     disk: Mutex<D>,
     start: u64,
     length: u64,
+    writable: bool,
+}
+
+/// A disk that is only looked at.
+#[derive(Debug)]
+pub struct ReadOnly<D>(D);
+
+impl<D: Read> Read for ReadOnly<D> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl<D: Seek> Seek for ReadOnly<D> {
+    fn seek(&mut self, position: SeekFrom) -> std::io::Result<u64> {
+        self.0.seek(position)
+    }
+}
+
+impl<D> Write for ReadOnly<D> {
+    fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+        Err(ErrorKind::PermissionDenied.into())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<D> Window<ReadOnly<D>> {
+    /// One that nothing is written to.
+    pub(super) fn read_only(disk: D, partition: &Partition) -> Self {
+        Self {
+            writable: false,
+            ..Self::new(ReadOnly(disk), partition)
+        }
+    }
 }
 
 impl<D> Window<D> {
@@ -20,6 +57,7 @@ impl<D> Window<D> {
             disk: Mutex::new(disk),
             start: partition.start,
             length: partition.length,
+            writable: true,
         }
     }
 
@@ -58,6 +96,6 @@ impl<D: Read + Write + Seek + Send> BlockDevice for Window<D> {
     }
 
     fn is_writable(&self) -> bool {
-        true
+        self.writable
     }
 }
