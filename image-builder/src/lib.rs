@@ -1,13 +1,18 @@
-//! Makes release images: base image + agent + `rootfs-overlay/` -> `cluster-lab.img` and its `.zip`.
+//! Makes release images: base image + agent + `rootfs-overlay/` -> `cluster-lab.img`, its `.zip`, and what
+//! others need to trust them.
 //!
 //! `base` makes the default base image from Debian packages and needs root for that (mmdebstrap). `build` needs no
 //! root, no mount and no loop device: it changes a copy of any base image through libraries, and checks the result
 //! with the reference tools.
 
+mod artefacts;
 pub mod base;
 pub mod build;
+pub mod checksum;
 pub mod cli;
 mod copy;
 mod download;
+mod draft;
 pub mod progress;
+pub mod release;
 mod tool;

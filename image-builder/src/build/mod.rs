@@ -11,24 +11,28 @@ mod examine;
 mod glob;
 mod manifest;
 mod overlay;
-mod packed;
 mod plan;
+pub(crate) mod record;
 mod settings_file;
 mod stamp;
 
-use std::io::Seek as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use disk_image::ext4::Ext4;
+use disk_image::mbr::Mbr;
 use disk_image::source::Source;
 
 pub use base_image::BaseImage;
 pub use examine::BootShape;
 
-use crate::copy::{Partial, write_sparse};
+use crate::artefacts::{self, Built, beside, file_name};
+use crate::checksum::Hashing;
+use crate::copy::write_sparse;
+use crate::draft::{self, Draft};
 use crate::progress::Progress;
+use crate::release::ImageFile;
 use plan::Plan;
 
 /// What a release image is made of.
@@ -44,13 +48,15 @@ pub struct Inputs {
     pub epoch: u64,
 }
 
-/// Where the results go: the image, and the same packed.
+/// Where the results go: the image, the same packed, and what goes with them, named after them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outputs {
     /// `NAME.img`.
     pub image: PathBuf,
     /// `NAME.img.zip`.
     pub archive: PathBuf,
+    /// A secret key of minisign; with it, everything is signed.
+    pub sign_key: Option<PathBuf>,
 }
 
 impl Outputs {
@@ -67,15 +73,38 @@ impl Outputs {
         Ok(Self {
             image: image.into(),
             archive: format!("{image}.zip").into(),
+            sign_key: None,
         })
     }
-}
 
-impl Outputs {
+    /// The block map: `NAME.img.bmap`.
+    pub fn block_map(&self) -> PathBuf {
+        beside(&self.image, "bmap")
+    }
+
+    /// The manifest: `NAME.img.manifest.json`.
+    pub fn manifest(&self) -> PathBuf {
+        beside(&self.image, "manifest.json")
+    }
+
+    /// Every file that is made.
+    pub fn all(&self) -> Vec<PathBuf> {
+        let (image, archive) = (&self.image, &self.archive);
+        let mut all = Vec::from([image.clone(), archive.clone(), self.block_map(), self.manifest()]);
+        if self.sign_key.is_some() {
+            all.extend_from_within(..);
+            for signature in all.iter_mut().skip(4) {
+                *signature = beside(signature, "minisig");
+            }
+        }
+        all.extend([beside(image, "sha256"), beside(archive, "sha256")]);
+        all
+    }
+
     /// Inputs are never changed: an output may not be one of them, under whatever name.
     fn check_apart_from(&self, inputs: &[&Path]) -> Result<()> {
-        for output in [&self.image, &self.archive] {
-            let Ok(out) = std::fs::metadata(output) else {
+        for output in self.all() {
+            let Ok(out) = std::fs::metadata(&output) else {
                 continue;
             };
             for input in inputs {
@@ -112,11 +141,17 @@ pub fn run(inputs: &Inputs, outputs: &Outputs, progress: &Progress) -> Result<()
     stamp::add(&mut plan, *epoch)?;
 
     progress.say(format_args!("copying the base image {}", base.display()));
-    let mut source = Source::open(base)?;
-    let mut image = Partial::create(&outputs.image)?;
+    let mut source = Hashing::new(Source::open(base)?);
+    let first_sector = *source.inner().first_sector();
+    let mut image = Draft::create(&outputs.image)?;
     let length = write_sparse(&mut source, image.file(), 0)?;
+    let from = ImageFile {
+        name: file_name(base)?,
+        length,
+        sha256: source.finish(),
+    };
 
-    let layout = examine::run(source.first_sector(), length, image.file())
+    let layout = examine::run(&first_sector, length, image.file())
         .with_context(|| format!("the base image {}", base.display()))?;
     progress.say(format_args!("base image: {layout}"));
     change(&plan, &layout, *epoch, &mut image, progress)?;
@@ -124,15 +159,18 @@ pub fn run(inputs: &Inputs, outputs: &Outputs, progress: &Progress) -> Result<()
     progress.say("checking the result");
     check::read_back(&plan, &layout, *epoch, image.file())?;
     settings_file::read_back(image.file(), &layout.boot)?;
-    let path = image.path().to_owned();
+    let path = image.path();
     check::reference_tools(&layout, &path, image.file())?;
 
-    progress.say(format_args!("packing {}", outputs.archive.display()));
-    let mut archive = Partial::create(&outputs.archive)?;
-    image.file().rewind().context("reading the image")?;
-    packed::write(&outputs.image, length, image.file(), archive.file())?;
-    image.finish()?;
-    archive.finish()?;
+    let built = Built {
+        image,
+        length,
+        table: Mbr::parse(&first_sector, Some(length))?,
+        base: from,
+        epoch: *epoch,
+    };
+    let fill = |manifest: &mut _, image: &mut Draft| record::fill(manifest, &plan, &layout, image.file());
+    draft::publish(artefacts::make(built, outputs, fill, progress)?)?;
     progress.say(format_args!(
         "done: {} and {}",
         outputs.image.display(),
@@ -145,7 +183,7 @@ fn change(
     plan: &Plan,
     layout: &examine::Layout,
     epoch: u64,
-    image: &mut Partial,
+    image: &mut Draft,
     progress: &Progress,
 ) -> Result<()> {
     let disk = image.file().try_clone().context("opening the copy")?;
@@ -166,6 +204,7 @@ mod tests {
         let expected = Outputs {
             image: "a/b.img".into(),
             archive: "a/b.img.zip".into(),
+            sign_key: None,
         };
         for name in ["a/b.img", "a/b.img.zip"] {
             assert_eq!(Outputs::from_name(Path::new(name)).unwrap(), expected);

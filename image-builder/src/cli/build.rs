@@ -22,9 +22,12 @@ pub(super) struct Arguments {
     /// Folder that mirrors /, with a manifest.toml.
     #[arg(long, value_name = "DIR")]
     overlay: PathBuf,
-    /// NAME.img or NAME.img.zip; both are made.
+    /// NAME.img or NAME.img.zip; both are made, and beside them .sha256, .bmap (block map) and .manifest.json.
     #[arg(long, value_name = "FILE")]
     output: PathBuf,
+    /// Sign everything with this secret key of minisign.
+    #[arg(long, value_name = "FILE")]
+    sign_key: Option<PathBuf>,
 }
 
 impl Arguments {
@@ -35,8 +38,12 @@ impl Arguments {
             agent,
             overlay,
             output,
+            sign_key,
         } = self;
-        let outputs = Outputs::from_name(&output)?;
+        let outputs = Outputs {
+            sign_key,
+            ..Outputs::from_name(&output)?
+        };
         let epoch = build_time()?;
         let base = BaseImage::obtain(base.as_ref(), &Cache::of_user()?, &progress)?;
         build::run(
@@ -49,7 +56,9 @@ impl Arguments {
             &outputs,
             &progress,
         )?;
-        println!("{}\n{}", outputs.image.display(), outputs.archive.display());
+        for file in outputs.all() {
+            println!("{}", file.display());
+        }
         Ok(())
     }
 }

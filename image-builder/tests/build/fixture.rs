@@ -30,7 +30,7 @@ fn run_with(program: &str, arguments: &[&str], input: &str) -> String {
         .spawn()
         .unwrap_or_else(|error| {
             panic!(
-                "{program} is needed (apt-get install e2fsprogs dosfstools mtools fdisk zip unzip): {error}"
+                "{program} is needed (apt-get install e2fsprogs dosfstools mtools fdisk zip unzip bmap-tools minisign): {error}"
             )
         });
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();

@@ -1,0 +1,106 @@
+//! What is published beside an image, all from one build: the archive, checksums, block map, manifest, signatures.
+
+mod block_map;
+mod packed;
+mod sign;
+
+use std::io::{Seek as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use disk_image::mbr::Mbr;
+
+use crate::build::Outputs;
+use crate::checksum::Checksum;
+use crate::draft::Draft;
+use crate::progress::Progress;
+use crate::release::{ImageFile, Manifest};
+
+/// A finished image and what it was made of.
+pub(crate) struct Built {
+    pub(crate) image: Draft,
+    pub(crate) length: u64,
+    pub(crate) table: Mbr,
+    pub(crate) base: ImageFile,
+    pub(crate) epoch: u64,
+}
+
+/// Makes everything that goes with an image. `fill` adds to the manifest what was changed.
+pub(crate) fn make(
+    built: Built,
+    outputs: &Outputs,
+    fill: impl FnOnce(&mut Manifest, &mut Draft) -> Result<()>,
+    progress: &Progress,
+) -> Result<Vec<Draft>> {
+    let Built {
+        mut image,
+        length,
+        table,
+        base,
+        epoch,
+    } = built;
+    progress.say(format_args!("packing {}", outputs.archive.display()));
+    let mut archive = Draft::create(&outputs.archive)?;
+    image.file().rewind().context("reading the image")?;
+    packed::write(&outputs.image, length, image.file(), archive.file())?;
+
+    progress.say("writing checksums, block map and manifest");
+    let map = block_map::text(image.file(), length, &table)?;
+    let sums = [checksum(&image)?, checksum(&archive)?];
+    let described = ImageFile {
+        name: file_name(&outputs.image)?,
+        length,
+        sha256: sums[0].clone(),
+    };
+    let mut manifest = Manifest::new(epoch, base, described);
+    fill(&mut manifest, &mut image)?;
+    let map = text_file(&outputs.block_map(), &map)?;
+    let manifest = text_file(&outputs.manifest(), &manifest.render()?)?;
+    let mut drafts = Vec::from([image, archive, map, manifest]);
+    if let Some(key) = &outputs.sign_key {
+        progress.say("signing: minisign waits for the key's password, if it has one");
+        for at in 0..drafts.len() {
+            let Some(file) = drafts.get(at) else { continue };
+            let signature = Draft::create(&beside(file.name(), "minisig"))?;
+            sign::sign(file, key, epoch, &signature)?;
+            drafts.push(signature);
+        }
+    }
+    // Last, so that they are there only when everything is.
+    for (name, sum) in [&outputs.image, &outputs.archive].into_iter().zip(sums) {
+        let line = format!("{sum}  {}\n", file_name(name)?);
+        drafts.push(text_file(&beside(name, "sha256"), &line)?);
+    }
+    Ok(drafts)
+}
+
+/// `<name>.<suffix>`.
+pub(crate) fn beside(name: &Path, suffix: &str) -> PathBuf {
+    let mut beside = name.as_os_str().to_owned();
+    beside.push(".");
+    beside.push(suffix);
+    beside.into()
+}
+
+/// The last component as text.
+pub(crate) fn file_name(name: &Path) -> Result<String> {
+    let text = name.file_name().and_then(|name| name.to_str());
+    Ok(text
+        .with_context(|| format!("{} has no name in UTF-8", name.display()))?
+        .to_owned())
+}
+
+fn checksum(draft: &Draft) -> Result<Checksum> {
+    let reading = || format!("reading {}", draft.name().display());
+    let mut file = std::fs::File::open(draft.path()).with_context(reading)?;
+    Checksum::of_reader(&mut file).with_context(reading)
+}
+
+fn text_file(name: &Path, text: &str) -> Result<Draft> {
+    let mut draft = Draft::create(name)?;
+    draft
+        .file()
+        .write_all(text.as_bytes())
+        .with_context(|| format!("writing {}", name.display()))?;
+    Ok(draft)
+}
