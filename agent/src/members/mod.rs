@@ -12,7 +12,7 @@ use tokio::sync::OnceCell;
 pub use client::{AskError, Connection, Way};
 pub use server::Server;
 
-use crate::trust::{Identity, Trust};
+use crate::trust::{Identity, Seal, Trust};
 
 /// TCP port of the channel: the one below Docker's (2375 to 2378 are its engine, its API with TLS, Swarm and the
 /// cluster-wide endpoint). None of the cluster's other services has it, and the kernel never takes it for a port of an
@@ -37,6 +37,11 @@ impl Members {
             hostname: hostname.to_owned(),
             identity: OnceCell::new(),
         }))
+    }
+
+    /// What marks this cluster's announcements.
+    pub fn seal(&self) -> Seal {
+        self.0.trust.seal()
     }
 
     /// The node's certificate, made when it is first needed. In another thread: the kernel may have no random numbers

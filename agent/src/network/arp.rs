@@ -5,6 +5,8 @@
 //! - a *query* ("is there a master?") sets it to ones, a *claim* (the ARP probe of RFC 5227) to zeros as the RFC says;
 //! - an announcement carries there for how long its sender has been master, so that a master that was cut off for a
 //!   while gives way to the older one.
+//!
+//! The bytes that fill an announcement up to the shortest Ethernet frame carry its proof (see `announcement`).
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -15,9 +17,34 @@ use etherparse::{
 };
 
 use super::mac::Mac;
+use crate::trust::MARK_LENGTH;
 
 /// Marks an age in an announcement: a locally administered address that no vendor gives to a card.
 const AGE_MARK: [u8; 2] = [0x02, 0xc1];
+
+/// Length of an ARP packet with its Ethernet header, and of the shortest frame.
+const PACKET: usize = 42;
+const FRAME: usize = 60;
+/// Marks a proof behind a packet: most systems fill up with zeros.
+const PROOF_MARK: [u8; 2] = [0xc1, 0x01];
+
+/// What a master's agent announces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Announced {
+    /// For how long it has been master, to tenths of a second.
+    pub age: Duration,
+    /// What shows whose master it is.
+    pub proof: Option<Proof>,
+}
+
+/// What shows whose master somebody is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Proof {
+    /// Number of the master's term.
+    pub term: [u8; 4],
+    /// The cluster's mark.
+    pub mark: [u8; MARK_LENGTH],
+}
 
 /// An ARP packet, as far as it matters here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +62,8 @@ pub enum Says {
     Claims(Ipv4Addr),
     /// The sender looks for the holder of this address, and has none itself.
     Seeks(Ipv4Addr),
-    /// The sender uses this address; as an agent's announcement, for how long it has been master.
-    Holds(Ipv4Addr, Option<Duration>),
+    /// The sender uses this address; with what it says as a master's agent.
+    Holds(Ipv4Addr, Option<Announced>),
 }
 
 /// Reads an Ethernet frame. `None` for all that is no sound ARP packet for IPv4 on Ethernet.
@@ -59,11 +86,11 @@ pub fn parse(frame: &[u8]) -> Option<Arp> {
             (true, _) => Says::Claims(target),
         }
     } else {
-        let announced = request && sender_address == target;
-        Says::Holds(
-            sender_address,
-            announced.then(|| age_in(arp.target_mac)).flatten(),
-        )
+        let age = (request && sender_address == target)
+            .then(|| age_in(arp.target_mac))
+            .flatten();
+        let proof = frame.get(PACKET..FRAME).and_then(proof_in);
+        Says::Holds(sender_address, age.map(|age| Announced { age, proof }))
     };
     Some(Arp { sender, says })
 }
@@ -78,9 +105,31 @@ pub fn claim(sender: Mac, address: Ipv4Addr) -> Vec<u8> {
     request(sender, Ipv4Addr::UNSPECIFIED, Mac::ZERO, address)
 }
 
-/// The frame that says that `address` is in use here (RFC 5227 section 2.3); a master adds for how long.
-pub fn announcement(sender: Mac, address: Ipv4Addr, age: Option<Duration>) -> Vec<u8> {
-    request(sender, address, age.map_or(Mac::ZERO, age_out), address)
+/// The frame that says that `address` is in use here (RFC 5227 section 2.3); a master adds for how long, and its proof.
+pub fn announcement(sender: Mac, address: Ipv4Addr, announced: Option<Announced>) -> Vec<u8> {
+    let target = announced.map_or(Mac::ZERO, |announced| age_out(announced.age));
+    let mut frame = request(sender, address, target, address);
+    if let Some(Proof { term, mark }) = announced.and_then(|announced| announced.proof) {
+        frame.extend(PROOF_MARK);
+        frame.extend(term);
+        frame.extend(mark);
+    }
+    frame
+}
+
+/// The age as an announcement can say it.
+pub fn on_the_wire(age: Duration) -> Duration {
+    let tenths = u32::try_from(age.as_millis() / 100).unwrap_or(u32::MAX);
+    Duration::from_millis(u64::from(tenths) * 100)
+}
+
+fn proof_in(filling: &[u8]) -> Option<Proof> {
+    let rest = filling.strip_prefix(&PROOF_MARK)?;
+    let (term, mark) = rest.split_first_chunk()?;
+    Some(Proof {
+        term: *term,
+        mark: mark.try_into().ok()?,
+    })
 }
 
 fn request(sender: Mac, sender_address: Ipv4Addr, target: Mac, target_address: Ipv4Addr) -> Vec<u8> {
@@ -134,13 +183,14 @@ mod tests {
     fn what_is_written_is_read() {
         let me = Mac::from(ME);
         let age = Duration::from_millis(123_400);
+        let unproven = Announced { age, proof: None };
         for (frame, says) in [
             (query(me, ADDRESS), Says::Seeks(ADDRESS)),
             (claim(me, ADDRESS), Says::Claims(ADDRESS)),
             (announcement(me, ADDRESS, None), Says::Holds(ADDRESS, None)),
             (
-                announcement(me, ADDRESS, Some(age)),
-                Says::Holds(ADDRESS, Some(age)),
+                announcement(me, ADDRESS, Some(unproven)),
+                Says::Holds(ADDRESS, Some(unproven)),
             ),
         ] {
             assert_eq!(frame.len(), 42);
@@ -157,7 +207,8 @@ mod tests {
 
     #[test]
     fn a_reply_shows_its_sender_and_no_age() {
-        let mut frame = announcement(Mac::from(ME), ADDRESS, Some(Duration::from_secs(9)));
+        let age = Duration::from_secs(9);
+        let mut frame = announcement(Mac::from(ME), ADDRESS, Some(Announced { age, proof: None }));
         frame[21] = 2;
         assert_eq!(
             parse(&frame).map(|arp| arp.says),

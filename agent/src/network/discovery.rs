@@ -7,6 +7,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use crate::trust::{Seal, Subject};
 use anyhow::Context;
 use mdns_sd::{IfKind, Receiver, ServiceDaemon, ServiceEvent, ServiceInfo};
 
@@ -15,24 +16,27 @@ const SERVICE: &str = "_cluster._tcp.local.";
 const INSTANCE: &str = "Cluster-Leader=";
 /// The announced service: SSH.
 const PORT: u16 = 22;
+/// Key of the cluster's mark in the service's text.
+const MARK: &str = "mark";
 
 /// A running search or announcement on one interface.
 pub struct Discovery {
     daemon: ServiceDaemon,
-    found: Option<Receiver<ServiceEvent>>,
+    found: Option<(Receiver<ServiceEvent>, Seal)>,
 }
 
 impl Discovery {
-    /// Looks for masters on `interface`.
+    /// Looks for masters of this cluster on `interface`. A recorded mark can be played back: what is found here is a hint
+    /// to ask the master, and no more.
     ///
     /// # Errors
     /// When the daemon cannot start.
-    pub fn search(interface: &str) -> anyhow::Result<Self> {
+    pub fn search(interface: &str, seal: Seal) -> anyhow::Result<Self> {
         let daemon = daemon(interface)?;
         let found = daemon.browse(SERVICE).context("browsing for masters by DNS-SD")?;
         Ok(Self {
             daemon,
-            found: Some(found),
+            found: Some((found, seal)),
         })
     }
 
@@ -40,13 +44,20 @@ impl Discovery {
     ///
     /// # Errors
     /// When the daemon cannot start or the name cannot be announced.
-    pub fn announce(interface: &str, hostname: &str, address: Ipv4Addr, os: &str) -> anyhow::Result<Self> {
+    pub fn announce(
+        interface: &str,
+        hostname: &str,
+        address: Ipv4Addr,
+        os: &str,
+        seal: &Seal,
+    ) -> anyhow::Result<Self> {
         let daemon = daemon(interface)?;
         // A host name of its own: the system's responder may announce the plain one with other addresses.
         let label: String = hostname.chars().take(50).collect();
         let host = format!("{label}-cluster.local.");
         let instance = format!("{INSTANCE}{label}");
-        let txt: &[(&str, &str)] = &[("os-release", os)];
+        let mark = hex(&seal.mark(Subject::Service, &[label.to_lowercase().as_bytes()]));
+        let txt: &[(&str, &str)] = &[("os-release", os), (MARK, &mark)];
         let service = ServiceInfo::new(SERVICE, &instance, &host, IpAddr::V4(address), PORT, txt)
             .context("describing the master for DNS-SD")?
             // With the link-local addresses: a listener that has no other cannot be told of any other.
@@ -59,14 +70,18 @@ impl Discovery {
 
     /// Waits for the announcement of a master; its name.
     pub async fn master(&self) -> String {
-        let Some(found) = &self.found else {
+        let Some((found, seal)) = &self.found else {
             return std::future::pending().await;
         };
         while let Ok(event) = found.recv_async().await {
-            if let ServiceEvent::ServiceResolved(service) = event
-                && let Some(name) = master_in(&service.fullname)
-            {
-                return name;
+            let ServiceEvent::ServiceResolved(service) = event else {
+                continue;
+            };
+            let mark = service.get_property_val_str(MARK);
+            match master_in(&service.fullname) {
+                Some(name) if is_ours(seal, &name, mark) => return name,
+                Some(name) => tracing::debug!(name, "a master of another cluster was found by DNS-SD"),
+                None => {}
             }
         }
         std::future::pending().await
@@ -100,6 +115,22 @@ fn daemon(interface: &str) -> anyhow::Result<ServiceDaemon> {
         Ok::<_, mdns_sd::Error>(daemon)
     };
     start().context("starting DNS-SD")
+}
+
+fn is_ours(seal: &Seal, name: &str, mark: Option<&str>) -> bool {
+    // As text: what no mark of ours looks like is none.
+    let expected = hex(&seal.mark(Subject::Service, &[name.to_lowercase().as_bytes()]));
+    match mark {
+        Some(mark) => bool::from(subtle::ConstantTimeEq::ct_eq(
+            mark.as_bytes(),
+            expected.as_bytes(),
+        )),
+        None => seal.is_open(),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The name in `Cluster-Leader=<name>._cluster._tcp.local.`.

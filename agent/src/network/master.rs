@@ -22,6 +22,7 @@ use super::dns::forward::Places;
 use super::dns::server::DnsServer;
 use super::dns::zone::{About as AboutZone, Zone};
 use super::link::Interface;
+use super::mac::Mac;
 use super::memory::Memory;
 use super::names::Names;
 use super::sntp::clock::KernelClock;
@@ -138,19 +139,19 @@ impl Services {
         answer
     }
 
-    /// Answers a message.
-    pub fn answer(&mut self, now: Duration, message: &[u8]) {
-        let Some(request) = Packet::parse(message) else {
-            return;
-        };
+    /// Answers a message; the card that sent it, when it is another cluster's.
+    pub fn answer(&mut self, now: Duration, message: &[u8]) -> Option<Mac> {
+        let request = Packet::parse(message)?;
+        let stranger = self.server.stranger(&request);
         let (Some((reply, to)), Some(socket)) = (self.reply(now, &request), &self.socket) else {
-            return;
+            return stranger;
         };
         tracing::debug!(request = ?request.kind, from = %request.chaddr, reply = ?reply.kind, address = %reply.yiaddr, %to, "DHCP");
         // What cannot be sent now is asked for again by the client.
         if let Err(error) = send_from(socket, self.server.address, &reply.to_bytes(), to) {
             tracing::debug!(%error, %to, "DHCP reply not sent");
         }
+        None
     }
 
     /// The server.
@@ -242,7 +243,13 @@ impl Services {
             }
         }
         if self.announcement.is_none() {
-            match Discovery::announce(&interface.name, hostname, self.server.address, os) {
+            match Discovery::announce(
+                &interface.name,
+                hostname,
+                self.server.address,
+                os,
+                &self.server.seal,
+            ) {
                 Ok(announcement) => self.announcement = Some(announcement),
                 Err(error) => wrong.push(format!("the master is not announced: {error:#}")),
             }

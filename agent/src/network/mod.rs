@@ -3,11 +3,13 @@
 //! Decisions are in pure modules (`link`, `role`, `dhcp::client`, `dhcp::server`, `dhcp::lease_table`), effects in one
 //! file per outside system (`netlink`, `packet`, `discovery`, `master`, `web`, `follower`, `memory`); `run` joins them.
 
+pub mod announcement;
 pub mod arp;
 pub mod dhcp;
 pub mod discovery;
 pub mod dns;
 pub mod follower;
+pub mod foreign;
 pub mod hosts;
 pub mod jitter;
 pub mod link;

@@ -140,6 +140,30 @@ impl Netlink {
         Ok(())
     }
 
+    /// Ties an address of the link to a hardware address, whatever ARP says.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub async fn pin(&self, index: u32, address: Ipv4Addr, mac: Mac) -> anyhow::Result<()> {
+        let request = self.handle.neighbours().add(index, IpAddr::V4(address));
+        let request = request.link_layer_address(&mac.octets()).replace();
+        in_time(request.execute())
+            .await
+            .with_context(|| format!("tying {address} to {mac}"))
+    }
+
+    /// Ends `pin`: ARP decides again.
+    ///
+    /// # Errors
+    /// When the kernel refuses, also when there is nothing to end.
+    pub async fn unpin(&self, index: u32, address: Ipv4Addr) -> anyhow::Result<()> {
+        let mut neighbour = self.handle.neighbours().add(index, IpAddr::V4(address));
+        let message = neighbour.message_mut().clone();
+        in_time(self.handle.neighbours().del(message).execute())
+            .await
+            .with_context(|| format!("untying {address}"))
+    }
+
     async fn address_messages(&self, index: u32) -> anyhow::Result<Vec<AddressMessage>> {
         let request = self.handle.address().get().set_link_index_filter(index);
         let messages = in_time(request.execute().try_collect::<Vec<_>>()).await;

@@ -1,11 +1,12 @@
 //! The cluster network's loop: everything that is heard goes to the pure machines (`link`, `role`, `dhcp::client`,
 //! `dhcp::server`), and what they decide is done here.
 
+mod heard;
 mod interface;
 mod role_change;
+mod show;
 
 use std::collections::VecDeque;
-use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,20 +15,21 @@ use boot_config::Network as Settings;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::arp::{self, Says};
+use super::announcement::Announcements;
+use super::arp;
 use super::dhcp::client::{Client, Output};
 use super::dhcp::frame;
-use super::dhcp::lease_table::Lease;
+use super::dhcp::mark;
 use super::discovery::Discovery;
 use super::dns::forward::Places;
 use super::follower::{Follower, Heard, News};
+use super::foreign::Foreign;
 use super::hosts::Hosts;
 use super::jitter::Jitter;
 use super::link::Interface;
 use super::mac::Mac;
 use super::master::Services;
 use super::memory::{Memory, Remembered};
-use super::names::Names;
 use super::netlink::Netlink;
 use super::packet::PacketSocket;
 use super::role::{Action, Event, Machine, Role, Timing};
@@ -35,7 +37,8 @@ use super::sntp::follower::TimeFollower;
 use super::view::{View, Warnings};
 use super::web::Web;
 use crate::members::{self, Members};
-use crate::status::Peer;
+use crate::trust::Seal;
+use show::NamesFrom;
 
 /// Port of the HTTP API.
 const HTTP: u16 = 80;
@@ -90,9 +93,6 @@ enum Wake {
     Time,
 }
 
-/// The master's news, the own hardware address, whether this is the master, the own address, all nodes.
-type NamesFrom = (Option<News>, Option<Mac>, bool, Option<Ipv4Addr>, Vec<Peer>);
-
 /// Work that one step makes for the next.
 enum Job {
     Heard(Event),
@@ -121,7 +121,13 @@ pub struct Network {
     hosts: Option<Hosts>,
     web: Option<Web>,
     channels: Vec<members::Server>,
+    /// The master, as the last of this cluster's announcements said.
     master: Option<Mac>,
+    /// The master whose hardware address the kernel was told; no other's ARP packets change it.
+    pinned: Option<Mac>,
+    seal: Option<Seal>,
+    announcements: Option<Announcements>,
+    foreign: Foreign,
     news: Option<News>,
     waiting: Option<String>,
     warnings: Warnings,
@@ -144,6 +150,8 @@ impl Network {
             None => None,
         };
         let role = Machine::new(Timing::default(), Jitter::new(jitter.number()), role);
+        let seal = options.members.as_ref().map(Members::seal);
+        let announcements = seal.clone().map(Announcements::new);
         Ok(Self {
             options,
             view,
@@ -164,6 +172,10 @@ impl Network {
             web: None,
             channels: Vec::new(),
             master: None,
+            pinned: None,
+            seal,
+            announcements,
+            foreign: Foreign::default(),
             news: None,
             waiting: None,
             warnings: Warnings::default(),
@@ -182,6 +194,7 @@ impl Network {
             };
             self.take(wake).await;
             self.work().await;
+            self.pin_master().await;
             self.publish();
         }
         self.take_down().await;
@@ -226,8 +239,10 @@ impl Network {
             Wake::Arp(Ok(frame)) => self.arp_heard(now, &frame),
             Wake::Dhcp(Ok(frame)) => self.dhcp_heard(now, &frame),
             Wake::Request(Ok(message)) => {
-                if let Some(services) = &mut self.services {
-                    services.answer(now, &message);
+                if let Some(services) = &mut self.services
+                    && let Some(stranger) = services.answer(now, &message)
+                {
+                    self.foreign.card(now, stranger);
                 }
             }
             Wake::Arp(Err(error)) | Wake::Dhcp(Err(error)) | Wake::Request(Err(error)) => {
@@ -257,6 +272,8 @@ impl Network {
         if now >= self.look {
             self.look().await;
         }
+        let lines = self.foreign.lines(now, self.options.settings.master_address);
+        self.warnings.set("foreign", lines);
         self.jobs.push_back(Job::Heard(Event::Tick));
         if let Some(port) = &mut self.port {
             self.jobs
@@ -286,75 +303,25 @@ impl Network {
         }
     }
 
-    fn arp_heard(&mut self, now: Duration, frame: &[u8]) {
-        let Some(heard) = arp::parse(frame) else { return };
-        let Some(port) = &mut self.port else { return };
-        if heard.sender == port.interface.mac {
-            return;
-        }
-        let master_address = self.options.settings.master_address;
-        match heard.says {
-            Says::Claims(address) if address == master_address => {
-                self.jobs.push_back(Job::Heard(Event::ClaimHeard(heard.sender)));
-            }
-            Says::Holds(address, age) if address == master_address => {
-                self.jobs.push_back(Job::Heard(Event::Held(heard.sender, age)));
-                // A node with a lease makes itself known to a new master.
-                if self
-                    .master
-                    .replace(heard.sender)
-                    .is_some_and(|before| before != heard.sender)
-                {
-                    self.jobs
-                        .extend(port.client.hurry(now).into_iter().map(Job::Client));
-                }
-            }
-            Says::Claims(address) | Says::Holds(address, _) => {
-                self.jobs.extend(
-                    port.client
-                        .in_use(now, address, heard.sender)
-                        .into_iter()
-                        .map(Job::Client),
-                );
-                if let (Some(services), Says::Holds(..)) = (&mut self.services, heard.says) {
-                    services.server().table.seen(now, address, heard.sender);
-                }
-            }
-            Says::Seeks(address) if address == master_address => {
-                self.jobs.push_back(Job::Heard(Event::Sought));
-            }
-            Says::Seeks(_) => {}
-        }
-    }
-
-    fn dhcp_heard(&mut self, now: Duration, frame: &[u8]) {
-        let Some((from, packet)) = frame::unwrap(frame) else {
-            return;
-        };
-        if let Some(port) = &mut self.port {
-            let outputs = port.client.receive(now, from, &packet);
-            if outputs.contains(&Output::MasterSeen) {
-                self.master = Some(from);
-            }
-            self.jobs.extend(outputs.into_iter().map(Job::Client));
-        }
-    }
-
     async fn client_says(&mut self, output: Output) {
         let Some(port) = &mut self.port else { return };
         let mac = port.interface.mac;
         match output {
             // What a machine sends out does not come back to it: a master asks itself directly.
-            Output::Send(to, packet) => match &mut self.services {
-                Some(services) => {
+            Output::Send(to, mut packet) => {
+                if let Some(seal) = &self.seal {
+                    mark::put(&mut packet, seal);
+                }
+                if let Some(services) = &mut self.services {
                     let now = self.origin.elapsed();
                     if let Some((reply, _)) = services.reply(now, &packet) {
                         let outputs = port.client.receive(now, mac, &reply);
                         self.jobs.extend(outputs.into_iter().map(Job::Client));
                     }
+                } else {
+                    sent(port.dhcp.send(&frame::wrap(mac, to, &packet)));
                 }
-                None => sent(port.dhcp.send(&frame::wrap(mac, to, &packet))),
-            },
+            }
             Output::Probe(address) => sent(port.arp.send(&arp::claim(mac, address))),
             Output::MasterSeen => self.jobs.push_back(Job::Heard(Event::MasterSeen)),
             Output::Bound(address) => {
@@ -384,98 +351,13 @@ impl Network {
         match action {
             Action::Query => send(&self.port, &|mac| arp::query(mac, address)),
             Action::Claim => send(&self.port, &|mac| arp::claim(mac, address)),
-            Action::Announce(age) => send(&self.port, &|mac| arp::announcement(mac, address, Some(age))),
+            Action::Announce(age) => {
+                if let Some(announcements) = &self.announcements {
+                    send(&self.port, &|mac| announcements.frame(mac, address, age));
+                }
+            }
             Action::Become(role) => self.take_role(now, role).await,
         }
-    }
-
-    fn publish(&mut self) {
-        let now = self.now();
-        let own = self.port.as_ref().map(|port| port.interface.mac);
-        // Kept while listening for a successor's leases, but of a master that is gone.
-        let news = self.news.as_ref().filter(|_| self.role.role() == Role::Node);
-        let mut peers: Vec<Peer> = match (&self.services, news) {
-            (Some(services), _) => services
-                .active(now)
-                .filter(|lease| lease.client.node)
-                .map(|Lease { address, client }| Peer {
-                    hostname: client.hostname,
-                    address,
-                    mac: client.mac,
-                })
-                .collect(),
-            (None, Some(news)) => news.peers.clone(),
-            (None, None) => Vec::new(),
-        };
-        let news = news.cloned();
-        let names = (
-            news.clone(),
-            own,
-            self.services.is_some(),
-            self.node_address(),
-            peers.clone(),
-        );
-        // Every frame that is heard comes by here; the names of a hundred nodes are made only when they are others.
-        if self.names != names {
-            self.tell_names(news.as_ref(), own, &peers);
-            self.names = names;
-        }
-        peers.retain(|peer| Some(peer.mac) != own);
-        let view = View {
-            role: self.role.role(),
-            interface: self
-                .port
-                .as_ref()
-                .map(|port| (port.interface.name.clone(), port.interface.mac)),
-            node_address: self.node_address(),
-            address: self.master_address().or_else(|| self.node_address()),
-            master_name: news.as_ref().and_then(|news| news.master.clone()),
-            master_node: news.and_then(|news| Some(news.master_node?.address)),
-            peers,
-            waiting: self.waiting.clone(),
-            warnings: self.warnings.lines(),
-        };
-        self.view.send_if_modified(|old| {
-            let changed = *old != view;
-            *old = view;
-            changed
-        });
-    }
-}
-
-impl Network {
-    /// Names are known on the master, and on a node whose master has told of itself.
-    fn tell_names(&self, news: Option<&News>, own: Option<Mac>, peers: &[Peer]) {
-        let Settings {
-            master_address,
-            domain,
-            ..
-        } = &self.options.settings;
-        let (name, mac, address) = match (&self.services, news) {
-            (Some(_), _) => (self.options.hostname.parse().ok(), own, self.node_address()),
-            (
-                None,
-                Some(News {
-                    master, master_node, ..
-                }),
-            ) => {
-                let node = master_node.as_ref();
-                (
-                    master.clone(),
-                    node.map(|node| node.mac),
-                    node.map(|node| node.address),
-                )
-            }
-            (None, None) => return,
-        };
-        let Some(hosts) = &self.hosts else { return };
-        let others = peers.iter().filter(|peer| Some(peer.mac) != mac);
-        let names = Names::new(
-            // Until it has an address of its own, its name leads to the master's.
-            name.map(|name| (name, address.unwrap_or(*master_address))),
-            others.map(|peer| (peer.hostname.clone(), peer.address)),
-        );
-        hosts.tell(&names, *master_address, domain);
     }
 }
 

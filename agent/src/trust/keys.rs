@@ -11,6 +11,8 @@ pub(super) enum Purpose {
     Authority,
     /// Consul's gossip.
     Gossip,
+    /// Marks on what is announced on the cluster network.
+    Announcements,
 }
 
 impl Purpose {
@@ -18,6 +20,7 @@ impl Purpose {
         match self {
             Self::Authority => b"certificate authority",
             Self::Gossip => b"consul gossip",
+            Self::Announcements => b"announcements",
         }
     }
 }
@@ -62,6 +65,10 @@ mod tests {
             (
                 Purpose::Gossip,
                 "b7b85804a35ff0e762f836a33b6a09bbed587570c0d4565cc95c0e4a5f712817",
+            ),
+            (
+                Purpose::Announcements,
+                "109fd8de3ce2abd37c7c6a5cfe404308d068110a34b29679f49dc62b99d7bbbd",
             ),
         ] {
             assert_eq!(hex(&*derive(&secret, purpose)), expected, "{purpose:?}");

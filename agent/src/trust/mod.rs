@@ -7,12 +7,14 @@
 mod authority;
 mod keys;
 mod refusals;
+mod seal;
 mod tls;
 
 use boot_config::{Cluster, ClusterSecret};
 use zeroize::Zeroizing;
 
 pub use refusals::Refusals;
+pub use seal::{LENGTH as MARK_LENGTH, Seal, Standing, Subject};
 pub use tls::{Identity, Refusal};
 
 /// What a node shares with the other members.
@@ -49,6 +51,14 @@ impl Trust {
         use base64::Engine as _;
         let key = keys::derive(&self.secret, keys::Purpose::Gossip);
         Zeroizing::new(base64::engine::general_purpose::STANDARD.encode(key.as_slice()))
+    }
+
+    /// What marks this cluster's announcements.
+    pub fn seal(&self) -> Seal {
+        Seal::new(
+            &keys::derive(&self.secret, keys::Purpose::Announcements),
+            self.is_open,
+        )
     }
 
     /// A new certificate for this node, and what TLS needs besides. Waits for the kernel's first random numbers, which

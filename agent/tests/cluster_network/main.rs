@@ -14,6 +14,7 @@ mod swarm;
 mod switch;
 mod time;
 mod trust;
+mod two_clusters;
 mod unmanaged;
 
 use std::time::Duration;

@@ -471,7 +471,8 @@ fn a_laptop_in_the_same_network_finds_the_cluster_with_avahi_browse() {
     for part in [
         ";Cluster-Leader\\061n1;_cluster._tcp;local;",
         ";n1-cluster.local;192.168.200.",
-        ";22;\"os-release=linux\"",
+        ";22;",
+        "\"os-release=linux\"",
     ] {
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(service.contains(part), "{part}: {found}{errors}");

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use cluster_lab::network::discovery::Discovery;
+use cluster_lab::trust::Trust;
 
 use super::switch::{Machine, Switch, eventually};
 use super::{SOON, settle, settled, summary};
@@ -200,7 +201,12 @@ fn a_master_heard_only_by_dns_sd_over_ipv6_keeps_its_address_to_itself() {
     let switch = Switch::new();
     let elsewhere = switch.machine("elsewhere");
     let address = std::net::Ipv4Addr::new(192, 168, 200, 1);
-    let announce = || Discovery::announce("cl0", "elsewhere", address, "test").unwrap();
+    let cluster = boot_config::Cluster {
+        open_lab: true,
+        ..boot_config::Settings::default().cluster
+    };
+    let seal = Trust::decide(None, &cluster).unwrap().seal();
+    let announce = || Discovery::announce("cl0", "elsewhere", address, "test", &seal).unwrap();
     let _announcement = elsewhere.run_inside(announce);
     // Link-local address and probing of the name take some seconds.
     std::thread::sleep(Duration::from_secs(5));

@@ -375,7 +375,7 @@ impl Client {
     fn packet(&self, kind: Kind) -> Packet {
         let mut packet = Packet::new(kind, self.xid, self.who.mac);
         packet.hostname.clone_from(&self.who.hostname);
-        packet.vendor_class = Some(VENDOR_CLASS.to_vec());
+        packet.vendor_class = Some(VENDOR_CLASS.into());
         packet
     }
 

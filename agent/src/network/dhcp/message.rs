@@ -21,10 +21,11 @@ const COOKIE: [u8; 4] = [99, 130, 83, 99];
 /// BOOTP's least message size; some clients drop shorter ones.
 const LEAST: usize = 300;
 /// Options that are read, with the length that they must have if it is fixed.
-const READ: [(u8, Option<usize>); 13] = [
+const READ: [(u8, Option<usize>); 14] = [
     (1, Some(4)),
     (12, None),
     (28, Some(4)),
+    (43, None),
     (50, Some(4)),
     (51, Some(4)),
     (53, Some(1)),
@@ -75,9 +76,11 @@ pub struct Packet {
     /// Option 54.
     pub server: Option<Ipv4Addr>,
     /// Option 60.
-    pub vendor_class: Option<Vec<u8>>,
+    pub vendor_class: Option<Box<[u8]>>,
     /// Option 61; empty is taken as absent.
     pub client_id: Option<Vec<u8>>,
+    /// Option 43.
+    pub vendor: Option<Box<[u8]>>,
     /// Option 1.
     pub mask: Option<Ipv4Addr>,
     /// Option 28.
@@ -123,6 +126,7 @@ impl Packet {
             server: None,
             vendor_class: None,
             client_id: None,
+            vendor: None,
             mask: None,
             broadcast_address: None,
             lease: None,
@@ -159,8 +163,9 @@ impl Packet {
                 DhcpOption::Hostname(name) => packet.hostname = first_label(name),
                 DhcpOption::RequestedIpAddress(address) => packet.requested = Some(*address),
                 DhcpOption::ServerIdentifier(address) => packet.server = Some(*address),
-                DhcpOption::ClassIdentifier(class) => packet.vendor_class = Some(class.clone()),
+                DhcpOption::ClassIdentifier(class) => packet.vendor_class = Some(class.as_slice().into()),
                 DhcpOption::ClientIdentifier(id) if !id.is_empty() => packet.client_id = Some(id.clone()),
+                DhcpOption::VendorExtensions(bytes) => packet.vendor = Some(bytes.as_slice().into()),
                 DhcpOption::SubnetMask(mask) => packet.mask = Some(*mask),
                 DhcpOption::BroadcastAddr(address) => packet.broadcast_address = Some(*address),
                 DhcpOption::AddressLeaseTime(time) => packet.lease = seconds(time),
@@ -190,6 +195,7 @@ impl Packet {
         let Self {
             vendor_class,
             client_id,
+            vendor,
             mask,
             broadcast_address,
             lease,
@@ -234,8 +240,13 @@ impl Packet {
                 .map(|name| DhcpOption::Hostname(name.as_str().to_owned())),
             requested.map(DhcpOption::RequestedIpAddress),
             server.map(DhcpOption::ServerIdentifier),
-            vendor_class.clone().map(DhcpOption::ClassIdentifier),
+            vendor_class
+                .as_deref()
+                .map(|class| DhcpOption::ClassIdentifier(class.to_vec())),
             client_id.clone().map(DhcpOption::ClientIdentifier),
+            vendor
+                .as_deref()
+                .map(|bytes| DhcpOption::VendorExtensions(bytes.to_vec())),
             mask.map(DhcpOption::SubnetMask),
             broadcast_address.map(DhcpOption::BroadcastAddr),
             lease.as_ref().map(seconds).map(DhcpOption::AddressLeaseTime),
@@ -351,7 +362,7 @@ mod tests {
         packet.hostname = Some("cl-node-1".parse().unwrap());
         packet.requested = address(20);
         packet.server = address(1);
-        packet.vendor_class = Some(VENDOR_CLASS.to_vec());
+        packet.vendor_class = Some(VENDOR_CLASS.into());
         packet.client_id = Some(vec![1, 2, 3]);
         packet.mask = Some(Ipv4Addr::new(255, 255, 255, 0));
         packet.broadcast_address = address(255);

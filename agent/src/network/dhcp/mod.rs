@@ -4,5 +4,6 @@ pub mod client;
 pub mod frame;
 pub mod lease_file;
 pub mod lease_table;
+pub mod mark;
 pub mod message;
 pub mod server;

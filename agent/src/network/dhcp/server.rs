@@ -9,7 +9,10 @@ use std::time::Duration;
 use ipnet::Ipv4Net;
 
 use super::lease_table::{Client, ClientKey, LeaseTable};
+use super::mark;
 use super::message::{Kind, Network, Packet, VENDOR_CLASS};
+use crate::network::mac::Mac;
+use crate::trust::{Seal, Standing};
 
 /// Whom the server answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,15 +37,25 @@ pub struct Server {
     pub audience: Audience,
     /// What every client is told besides its address.
     pub network: Network,
+    /// What tells nodes of this cluster from all other clients, and this server from other clusters'.
+    pub seal: Seal,
     /// Who has what.
     pub table: LeaseTable,
 }
 
 impl Server {
+    /// The card of another cluster that sent this message, if one did: it is answered by its own master only.
+    pub fn stranger(&self, packet: &Packet) -> Option<Mac> {
+        (!packet.from_server() && mark::standing(packet, &self.seal) == Standing::Other)
+            .then_some(packet.chaddr)
+    }
+
     /// Takes one message. What to send, and where to.
     pub fn answer(&mut self, now: Duration, packet: &Packet) -> Option<(Packet, SocketAddrV4)> {
         let agent = packet.vendor_class.as_deref() == Some(VENDOR_CLASS);
+        let standing = mark::standing(packet, &self.seal);
         if packet.from_server()
+            || standing == Standing::Other
             || !packet.giaddr.is_unspecified()
             || (self.audience == Audience::Agents && !agent)
         {
@@ -55,9 +68,9 @@ impl Server {
                 .map_or(ClientKey::Mac(packet.chaddr), ClientKey::Id),
             mac: packet.chaddr,
             hostname: packet.hostname.clone(),
-            node: agent,
+            node: standing == Standing::Member,
         };
-        let reply = match packet.kind {
+        let mut reply = match packet.kind {
             Kind::Discover => {
                 let offered = self.table.offer(now, &client, packet.requested)?;
                 self.reply(packet, Kind::Offer, Some(offered))
@@ -74,6 +87,9 @@ impl Server {
             Kind::Inform => self.reply(packet, Kind::Ack, None),
             Kind::Offer | Kind::Ack | Kind::Nak => return None,
         };
+        if client.node {
+            mark::put(&mut reply, &self.seal);
+        }
         // A client that has an address in this network gets its answer there, any other by broadcast (section 4.1).
         let has_address = reply.kind != Kind::Nak && self.subnet.contains(&packet.ciaddr);
         let to = if has_address {
@@ -126,7 +142,7 @@ impl Server {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::mac::Mac;
+    use crate::trust::Trust;
     use boot_config::Pool;
 
     const MASTER: Ipv4Addr = Ipv4Addr::new(192, 168, 200, 1);
@@ -147,8 +163,15 @@ mod tests {
                 ntp: Some(MASTER),
                 ..Network::default()
             },
+            seal: seal(1),
             table,
         }
+    }
+
+    fn seal(byte: u8) -> Seal {
+        let cluster = boot_config::Settings::default().cluster;
+        let secret = boot_config::ClusterSecret::from_bytes([byte; 32]);
+        Trust::decide(Some(secret), &cluster).unwrap().seal()
     }
 
     fn ask(kind: Kind, number: u8) -> Packet {
@@ -259,13 +282,34 @@ mod tests {
         let mut server = server(Audience::Agents);
         let mut discover = ask(Kind::Discover, 1);
         assert_eq!(answer(&mut server, &discover), None);
-        discover.vendor_class = Some(b"udhcp 1.35".to_vec());
+        discover.vendor_class = Some(b"udhcp 1.35".as_slice().into());
         assert_eq!(answer(&mut server, &discover), None);
-        discover.vendor_class = Some(VENDOR_CLASS.to_vec());
+        discover.vendor_class = Some(VENDOR_CLASS.into());
         assert_eq!(
             answer(&mut server, &discover),
             Some((Kind::Offer, address(20), Ipv4Addr::BROADCAST))
         );
+    }
+
+    #[test]
+    fn only_who_has_the_secret_is_a_node_and_who_has_another_gets_nothing() {
+        let mut server = server(Audience::Everyone);
+        for (number, marked_with, expected) in [
+            (1, None, Some(false)),
+            (2, Some(1), Some(true)),
+            (3, Some(2), None),
+        ] {
+            let mut discover = ask(Kind::Discover, number);
+            if let Some(byte) = marked_with {
+                mark::put(&mut discover, &seal(byte));
+            }
+            assert_eq!(server.stranger(&discover).is_some(), expected.is_none());
+            let offer = server.answer(Duration::ZERO, &discover);
+            assert_eq!(offer.is_some(), expected.is_some());
+            let Some((offer, _)) = offer else { continue };
+            let node = mark::standing(&offer, &seal(1)) == Standing::Member;
+            assert_eq!(Some(node), expected, "client {number}");
+        }
     }
 
     #[test]

@@ -55,6 +55,7 @@ impl Network {
         if self.port.is_some() {
             self.jobs.push_back(Job::Heard(Event::LinkDown));
             self.work().await;
+            self.pin_master().await;
             self.port = None;
             self.web = None;
             self.channels.clear();
@@ -104,6 +105,8 @@ impl Network {
         };
         let client = Client::new(who, Jitter::new(self.jitter.number()), self.remembered.address);
         let mac = interface.mac;
+        // An agent that was killed may have left it.
+        self.unpin(interface.index).await;
         tracing::info!("cluster network on {} ({mac})", interface.name);
         self.port = Some(Port {
             interface,
@@ -113,6 +116,36 @@ impl Network {
         });
         self.set_addresses().await;
         self.jobs.push_back(Job::Heard(Event::LinkUp(mac)));
+    }
+
+    /// Tells the kernel where the master is, as this cluster's master has proven it: no other station's ARP packets lead
+    /// this node elsewhere, neither those of another cluster's master nor those of one whose agent hangs.
+    pub(super) async fn pin_master(&mut self) {
+        let wanted = self.master.filter(|_| self.role.role() == Role::Node);
+        let Some(port) = self.port.as_ref().filter(|_| self.pinned != wanted) else {
+            return;
+        };
+        let (index, address) = (port.interface.index, self.options.settings.master_address);
+        self.pinned = wanted;
+        match wanted {
+            Some(mac) => {
+                if let Err(error) = self.netlink.pin(index, address, mac).await {
+                    tracing::debug!("{error:#}");
+                }
+            }
+            None => self.unpin(index).await,
+        }
+    }
+
+    async fn unpin(&mut self, index: u32) {
+        self.pinned = None;
+        if let Err(error) = self
+            .netlink
+            .unpin(index, self.options.settings.master_address)
+            .await
+        {
+            tracing::debug!("{error:#}");
+        }
     }
 
     /// The address that stays with this node whatever its role, once it is leased.
@@ -199,6 +232,7 @@ impl Network {
         self.memory.finish().await;
         let Some(port) = self.port.take() else { return };
         let Interface { index, name, .. } = port.interface;
+        self.unpin(index).await;
         let Settings { vlan, subnet, .. } = self.options.settings;
         let done = async {
             // A VLAN link under another name was there before us.

@@ -45,8 +45,9 @@ impl Network {
                 // A new search: the cache of the last one may still have the master that is gone.
                 self.search = None;
                 self.master = None;
-                match Discovery::search(&interface) {
-                    Ok(search) => self.search = Some(search),
+                let search = self.seal.clone().map(|seal| Discovery::search(&interface, seal));
+                match search.transpose() {
+                    Ok(search) => self.search = search,
                     Err(error) => tracing::warn!("masters are sought without DNS-SD: {error:#}"),
                 }
             }
@@ -76,7 +77,14 @@ impl Network {
         }
         self.set_addresses().await;
         match role {
-            Role::Master => self.serve(now),
+            Role::Master => {
+                // The upper half: the better mixed one.
+                let term = (self.jitter.number() >> 32) as u32;
+                if let Some(announcements) = &mut self.announcements {
+                    announcements.begin(term);
+                }
+                self.serve(now);
+            }
             Role::Node => self.follow(),
             Role::Starting | Role::Listening | Role::Claiming => {}
         }
@@ -118,7 +126,9 @@ impl Network {
 
     /// Starts the master's services, with the leases of an earlier run and those that the last master told of.
     fn serve(&mut self, now: Duration) {
-        let Some(port) = &self.port else { return };
+        let (Some(port), Some(seal)) = (&self.port, &self.seal) else {
+            return;
+        };
         let Settings {
             vlan,
             subnet,
@@ -164,6 +174,7 @@ impl Network {
                 ntp: Some(*master_address),
                 domain: Some(domain.clone()),
             },
+            seal: seal.clone(),
             table,
         };
         let about = About {

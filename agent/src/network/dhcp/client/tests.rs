@@ -8,7 +8,9 @@ use proptest::prelude::{ProptestConfig, proptest};
 
 use super::{Client, Identity, Jitter, Kind, Mac, Output, Packet, To};
 use crate::network::dhcp::lease_table::LeaseTable;
+use crate::network::dhcp::mark;
 use crate::network::dhcp::server::{Audience, Server};
+use crate::trust::{Seal, Trust};
 
 const MASTER: Ipv4Addr = Ipv4Addr::new(192, 168, 200, 1);
 
@@ -42,8 +44,15 @@ fn server() -> Server {
         lease,
         audience: Audience::Agents,
         network: crate::network::dhcp::message::Network::default(),
+        seal: seal(),
         table: LeaseTable::new(Pool::new(address(20), address(29)).unwrap(), lease),
     }
+}
+
+fn seal() -> Seal {
+    let cluster = boot_config::Settings::default().cluster;
+    let secret = boot_config::ClusterSecret::from_bytes([1; 32]);
+    Trust::decide(Some(secret), &cluster).unwrap().seal()
 }
 
 /// Lets the two talk until neither has anything to say; what the client did besides sending.
@@ -53,7 +62,8 @@ fn talk(client: &mut Client, server: &mut Server, now: Duration, outputs: Vec<Ou
     while !queue.is_empty() {
         for output in std::mem::take(&mut queue) {
             match output {
-                Output::Send(_, packet) => {
+                Output::Send(_, mut packet) => {
+                    mark::put(&mut packet, &seal());
                     if let Some((reply, _)) = server.answer(now, &packet) {
                         queue.extend(client.receive(now, server_mac(), &reply));
                     }
