@@ -19,7 +19,9 @@ use crate::access::Access;
 use crate::api::{self, App};
 use crate::engine;
 use crate::engine::control_plane::ControlPlane;
+use crate::engine::docker::Engine;
 use crate::engine::plan::Planner;
+use crate::engine::preload::{self, Preloads};
 use crate::engine::run::{EngineStatus, Place};
 use crate::members::Members;
 use crate::network::dns::forward::Places;
@@ -100,6 +102,16 @@ pub async fn run(mut options: Options) -> anyhow::Result<()> {
     };
     let engine_task = tokio::spawn(engine::run::run(ends, planner(&options.settings)));
 
+    let (preload_sender, mut preloads) = watch::channel(Preloads::default());
+    let (_missing_sender, missing) = watch::channel(None);
+    let preload_task = tokio::spawn(preload::run(preload::Ends {
+        engine: Engine::new(options.docker_socket.clone()),
+        folder: options.state.join("preload"),
+        done: options.state.join("preloaded"),
+        status: preload_sender,
+        missing,
+    }));
+
     let network = NetworkOptions {
         members,
         web_routes: api::router(&app),
@@ -134,6 +146,9 @@ pub async fn run(mut options: Options) -> anyhow::Result<()> {
                     board.status.engine = engine.borrow_and_update().clone();
                 }
             }
+            Ok(()) = preloads.changed() => {
+                board.status.preloads = preloads.borrow_and_update().clone();
+            }
             _ = refresh.tick() => board.refresh(&options),
         }
         status_sender.send_if_modified(|shown| {
@@ -147,6 +162,7 @@ pub async fn run(mut options: Options) -> anyhow::Result<()> {
     server.abort();
     counting.abort();
     engine_task.abort();
+    preload_task.abort();
     // Left behind, it would say "connection refused" instead of "not there" to `cluster-lab status`.
     let _ = std::fs::remove_file(&options.socket);
     Ok(())

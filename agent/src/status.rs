@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use boot_config::Hostname;
 use serde::{Deserialize, Serialize};
 
+use crate::engine::preload::Preloads;
 use crate::engine::run::EngineStatus;
 use crate::network::mac::Mac;
 pub use crate::network::role::Role;
@@ -39,6 +40,8 @@ pub struct Status {
     pub peers: Vec<Peer>,
     /// Docker Engine and the node's part in the swarm.
     pub engine: EngineStatus,
+    /// The container images that came with the card.
+    pub preloads: Preloads,
     /// What the node waits for, if for anything.
     pub waiting_for: Option<String>,
     /// What is wrong without keeping the node from working.
@@ -145,6 +148,9 @@ impl std::fmt::Display for Status {
             line(if i == 0 { "nodes" } else { "" }, &value)?;
         }
         line("docker", &self.engine.to_string())?;
+        if self.preloads.loaded < self.preloads.images || !self.preloads.broken.is_empty() {
+            line("images", &self.preloads.to_string())?;
+        }
         let done = if self.first_boot.done { "done" } else { "not done" };
         line("first boot", done)?;
         for warning in &self.warnings {
@@ -185,6 +191,12 @@ pub(crate) mod tests {
                 swarm: SwarmPart::Worker,
                 waiting_for: None,
             },
+            preloads: Preloads {
+                images: 2,
+                loaded: 1,
+                loading: Some("lab/web:1".to_owned()),
+                broken: Vec::new(),
+            },
             waiting_for: None,
             warnings: vec!["port 80 is taken".to_owned()],
             trust: "open-lab".to_owned(),
@@ -213,6 +225,7 @@ pub(crate) mod tests {
             "master": {"hostname": "cl-node-1", "address": "192.168.200.1"},
             "peers": [{"hostname": null, "address": "192.168.200.21", "mac": "02:00:00:00:00:03"}],
             "engine": {"docker": "20.10.24", "swarm": "worker", "waiting-for": null},
+            "preloads": {"images": 2, "loaded": 1, "loading": "lab/web:1", "broken": []},
             "waiting-for": null, "warnings": ["port 80 is taken"], "trust": "open-lab",
             "first-boot": {"done": true, "steps": [{"name": "hostname", "done-at": 1_700_000_000}]},
             "timing": {"agent-started": 12.5, "interface-ready": 13.25, "role-taken": null},
@@ -232,6 +245,7 @@ address      192.168.200.20/24
 master       192.168.200.1 cl-node-1
 nodes        192.168.200.21  02:00:00:00:00:03 -
 docker       20.10.24, swarm worker
+images       1 of 2 loaded, loading lab/web:1
 first boot   done
 warning      port 80 is taken
 version      0.1.0

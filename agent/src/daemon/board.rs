@@ -8,6 +8,7 @@ use anyhow::Context;
 use boot_config::Settings;
 
 use super::Options;
+use crate::engine::preload::Preloads;
 use crate::engine::run::EngineStatus;
 use crate::network::view::View;
 use crate::status::{Master, Role, Status, Timing};
@@ -43,6 +44,7 @@ impl Board {
             master: None,
             peers: Vec::new(),
             engine: EngineStatus::default(),
+            preloads: Preloads::default(),
             waiting_for: None,
             warnings: warnings.clone(),
             trust: match trust {

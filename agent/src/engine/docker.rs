@@ -1,4 +1,7 @@
-//! Docker Engine's API on its Unix socket: this and `services` are all that import its client.
+//! Docker Engine's API on its Unix socket: this, the files in its folder and `services` are all that import its client.
+
+pub mod containers;
+mod images;
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
@@ -33,6 +36,14 @@ const TASK_HISTORY: i64 = 2;
 #[derive(Clone, Debug)]
 pub struct Engine {
     socket: PathBuf,
+}
+
+/// Whether Docker says that there is no such thing.
+fn is_missing(error: &bollard::errors::Error) -> bool {
+    matches!(
+        error,
+        bollard::errors::Error::DockerResponseServerError { status_code: 404, .. }
+    )
 }
 
 /// What the engine says of itself.

@@ -6,5 +6,6 @@
 pub mod control_plane;
 pub mod docker;
 pub mod plan;
+pub mod preload;
 pub mod run;
 pub mod swarm;

@@ -16,6 +16,9 @@ const PKCS8_HEAD: [u8; 16] = [
     0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
 ];
 
+/// The name that Consul's `verify_server_hostname` asks for (data centre `dc1`).
+const CONSUL_SERVER: &str = "server.dc1.consul";
+
 /// The authority's certificate, and a new one for this node with its key.
 type Issued = (
     CertificateDer<'static>,
@@ -28,12 +31,7 @@ type Issued = (
 /// # Errors
 /// When the kernel gives no random numbers.
 pub(super) fn issue(seed: &[u8; 32], hostname: &str) -> anyhow::Result<Issued> {
-    let mut pkcs8 = Zeroizing::new([0; PKCS8_HEAD.len() + 32]);
-    pkcs8[..PKCS8_HEAD.len()].copy_from_slice(&PKCS8_HEAD);
-    pkcs8[PKCS8_HEAD.len()..].copy_from_slice(seed);
-    let pkcs8 = PrivatePkcs8KeyDer::from(&pkcs8[..]);
-    let mut authority_key =
-        KeyPair::from_pkcs8_der_and_sign_algo(&pkcs8, &PKCS_ED25519).context("deriving the authority")?;
+    let mut authority_key = key_pair(&pkcs8(seed)[..]).context("deriving the authority")?;
     let authority_params = authority();
     let authority = authority_params.self_signed(&authority_key)?;
 
@@ -43,6 +41,46 @@ pub(super) fn issue(seed: &[u8; 32], hostname: &str) -> anyhow::Result<Issued> {
     authority_key.zeroize();
     let key = PrivatePkcs8KeyDer::from(key.serialize_der());
     Ok((authority.der().clone(), certificate.der().clone(), key.into()))
+}
+
+/// The authority's certificate, one for Consul with the key of `own`, and that key (PKCS #8).
+type IssuedForConsul = (
+    CertificateDer<'static>,
+    CertificateDer<'static>,
+    Zeroizing<[u8; PKCS8_HEAD.len() + 32]>,
+);
+
+/// Issues a certificate for Consul's RPC, the same for the same seeds.
+///
+/// # Errors
+/// When a certificate cannot be made.
+pub(super) fn issue_for_consul(seed: &[u8; 32], own: &[u8; 32]) -> anyhow::Result<IssuedForConsul> {
+    let mut authority_key = key_pair(&pkcs8(seed)[..]).context("deriving the authority")?;
+    let authority_params = authority();
+    let authority = authority_params.self_signed(&authority_key)?;
+    let own = pkcs8(own);
+    let mut key = key_pair(&own[..]).context("deriving Consul's key")?;
+    let mut params = member(CONSUL_SERVER)?;
+    params.subject_alt_names = vec![
+        SanType::DnsName(CONSUL_SERVER.try_into()?),
+        SanType::DnsName("localhost".try_into()?),
+    ];
+    let issuer = Issuer::from_params(&authority_params, &authority_key);
+    let certificate = params.signed_by(&key, &issuer)?;
+    authority_key.zeroize();
+    key.zeroize();
+    Ok((authority.der().clone(), certificate.der().clone(), own))
+}
+
+fn pkcs8(seed: &[u8; 32]) -> Zeroizing<[u8; PKCS8_HEAD.len() + 32]> {
+    let mut pkcs8 = Zeroizing::new([0; PKCS8_HEAD.len() + 32]);
+    pkcs8[..PKCS8_HEAD.len()].copy_from_slice(&PKCS8_HEAD);
+    pkcs8[PKCS8_HEAD.len()..].copy_from_slice(seed);
+    pkcs8
+}
+
+fn key_pair(pkcs8: &[u8]) -> Result<KeyPair, rcgen::Error> {
+    KeyPair::from_pkcs8_der_and_sign_algo(&PrivatePkcs8KeyDer::from(pkcs8), &PKCS_ED25519)
 }
 
 fn authority() -> CertificateParams {

@@ -13,6 +13,8 @@ pub(super) enum Purpose {
     Gossip,
     /// Marks on what is announced on the cluster network.
     Announcements,
+    /// Seed of the Ed25519 key of the certificate that all of Consul's members share.
+    ConsulCertificate,
 }
 
 impl Purpose {
@@ -21,6 +23,7 @@ impl Purpose {
             Self::Authority => b"certificate authority",
             Self::Gossip => b"consul gossip",
             Self::Announcements => b"announcements",
+            Self::ConsulCertificate => b"consul certificate",
         }
     }
 }

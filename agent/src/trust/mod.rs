@@ -61,6 +61,26 @@ impl Trust {
         )
     }
 
+    /// What Consul's RPC needs for TLS; nothing in an open lab. The same every time: files that are rewritten do not
+    /// change, and who could guess the key could issue it as well.
+    ///
+    /// # Errors
+    /// When no certificate can be made.
+    pub fn consul(&self) -> anyhow::Result<Option<ConsulKeys>> {
+        if self.is_open {
+            return Ok(None);
+        }
+        let seed = keys::derive(&self.secret, keys::Purpose::Authority);
+        let own = keys::derive(&self.secret, keys::Purpose::ConsulCertificate);
+        let (authority, certificate, key) = authority::issue_for_consul(&seed, &own)?;
+        Ok(Some(ConsulKeys {
+            gossip: self.gossip_key(),
+            authority: pem("CERTIFICATE", &authority),
+            certificate: pem("CERTIFICATE", &certificate),
+            key: pem("PRIVATE KEY", &key[..]),
+        }))
+    }
+
     /// A new certificate for this node, and what TLS needs besides. Waits for the kernel's first random numbers, which
     /// takes seconds right after power-on.
     ///
@@ -71,6 +91,39 @@ impl Trust {
         let (authority, certificate, key) = authority::issue(&seed, hostname)?;
         Ok(Identity::new(authority, certificate, key)?)
     }
+}
+
+/// What Consul encrypts with.
+pub struct ConsulKeys {
+    /// Key of its gossip, as its option `encrypt` takes it.
+    pub gossip: Zeroizing<String>,
+    /// The authority's certificate (PEM).
+    pub authority: Zeroizing<String>,
+    /// A certificate for all members (PEM).
+    pub certificate: Zeroizing<String>,
+    /// Its key (PEM).
+    pub key: Zeroizing<String>,
+}
+
+impl std::fmt::Debug for ConsulKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ConsulKeys(..)")
+    }
+}
+
+/// RFC 7468.
+fn pem(label: &str, der: &[u8]) -> Zeroizing<String> {
+    use base64::Engine as _;
+    let text = Zeroizing::new(base64::engine::general_purpose::STANDARD.encode(der));
+    let mut pem = Zeroizing::new(format!("-----BEGIN {label}-----\n"));
+    for (at, letter) in text.chars().enumerate() {
+        if at > 0 && at % 64 == 0 {
+            pem.push('\n');
+        }
+        pem.push(letter);
+    }
+    pem.push_str(&format!("\n-----END {label}-----\n"));
+    pem
 }
 
 #[cfg(test)]
@@ -106,6 +159,38 @@ mod tests {
         assert_eq!(key.len(), 44, "32 bytes in base64");
         assert_eq!(key, trust(1).gossip_key());
         assert_ne!(key, trust(2).gossip_key());
+    }
+
+    #[test]
+    fn openssl_takes_consuls_certificate_for_the_name_that_consul_asks_for() {
+        let trust = Trust::decide(Some(ClusterSecret::from_bytes([1; 32])), &cluster(false)).unwrap();
+        let keys = trust.consul().unwrap().unwrap();
+        assert_eq!(keys.certificate, trust.consul().unwrap().unwrap().certificate);
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in [
+            ("ca", &keys.authority),
+            ("cert", &keys.certificate),
+            ("key", &keys.key),
+        ] {
+            std::fs::write(folder.path().join(name), text.as_bytes()).unwrap();
+        }
+        let openssl = |arguments: &str| {
+            let mut command = std::process::Command::new("openssl");
+            let output = command
+                .args(arguments.split(' '))
+                .current_dir(folder.path())
+                .output()
+                .unwrap();
+            assert!(output.status.success(), "{arguments}: {output:?}");
+            output.stdout
+        };
+        openssl("verify -x509_strict -CAfile ca -verify_hostname server.dc1.consul cert");
+        assert_eq!(
+            openssl("pkey -in key -pubout"),
+            openssl("x509 -in cert -noout -pubkey")
+        );
+        let open = Trust::decide(None, &cluster(true)).unwrap();
+        assert!(open.consul().unwrap().is_none());
     }
 
     #[test]

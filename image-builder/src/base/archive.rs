@@ -28,6 +28,23 @@ pub(super) fn of_this_machine(suite: &str, components: &[String]) -> Sources {
     from_targets(&targets, suite, components)
 }
 
+/// The package archive of Debian itself that this machine's apt uses, whatever the suite.
+pub(crate) fn mirror_of_this_machine() -> Option<String> {
+    let mut command = APT_GET.command();
+    let targets = APT_GET
+        .run(command.args(["indextargets", "--format", FORMAT]))
+        .ok()?;
+    debian_mirror(&targets)
+}
+
+fn debian_mirror(targets: &str) -> Option<String> {
+    let mut targets = targets.lines().map(|line| line.split('|').collect::<Vec<_>>());
+    targets.find_map(|target| match target[..] {
+        ["Packages", "Debian", _, uri] => Some(uri.to_owned()),
+        _ => None,
+    })
+}
+
 fn from_targets(targets: &str, suite: &str, components: &[String]) -> Sources {
     let components = components.join(" ");
     let mut sources = Sources {
@@ -97,5 +114,7 @@ mod tests {
             }
         );
         assert!(from_targets("", "bookworm", &components).main.is_empty());
+        assert_eq!(debian_mirror(targets).as_deref(), Some("http://mirror/debian/"));
+        assert_eq!(debian_mirror("Packages|Other|bookworm|http://other/\n"), None);
     }
 }

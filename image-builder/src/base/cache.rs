@@ -1,5 +1,5 @@
 //! Where base images are kept: `$XDG_CACHE_HOME/cluster-lab/base/<hash of the recipe>.img`, and those from the web in
-//! `.../cluster-lab/downloads`.
+//! `.../cluster-lab/downloads`; Consul images in `.../cluster-lab/consul`.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -52,6 +52,14 @@ impl Cache {
     /// The folder of downloaded images.
     pub(crate) fn downloads(&self) -> Result<PathBuf> {
         let folder = self.folder.join("downloads");
+        std::fs::create_dir_all(&folder)
+            .with_context(|| format!("using the cache folder {}", folder.display()))?;
+        Ok(folder)
+    }
+
+    /// The folder of Consul images.
+    pub(crate) fn consul_images(&self) -> Result<PathBuf> {
+        let folder = self.folder.join("consul");
         std::fs::create_dir_all(&folder)
             .with_context(|| format!("using the cache folder {}", folder.display()))?;
         Ok(folder)

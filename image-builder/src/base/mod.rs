@@ -20,6 +20,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 
+pub(crate) use archive::mirror_of_this_machine;
 pub use cache::Cache;
 
 use crate::copy::Partial;

@@ -12,6 +12,7 @@ mod glob;
 mod manifest;
 mod overlay;
 mod plan;
+mod preload;
 pub(crate) mod record;
 mod settings_file;
 mod stamp;
@@ -44,6 +45,8 @@ pub struct Inputs {
     pub agent: PathBuf,
     /// The folder that mirrors `/`, with its `manifest.toml`.
     pub overlay: PathBuf,
+    /// Docker archives whose images the agent loads at the first boot.
+    pub preload: Vec<PathBuf>,
     /// Time of everything that is written, in seconds since 1970.
     pub epoch: u64,
 }
@@ -132,12 +135,16 @@ pub fn run(inputs: &Inputs, outputs: &Outputs, progress: &Progress) -> Result<()
         base,
         agent,
         overlay,
+        preload,
         epoch,
     } = inputs;
-    outputs.check_apart_from(&[base, agent])?;
+    let mut files = vec![base.as_path(), agent];
+    files.extend(preload.iter().map(PathBuf::as_path));
+    outputs.check_apart_from(&files)?;
     let mut plan =
         overlay::read(overlay).with_context(|| format!("reading the overlay {}", overlay.display()))?;
     agent::add(&mut plan, agent).with_context(|| format!("taking the agent {}", agent.display()))?;
+    preload::add(&mut plan, preload)?;
     stamp::add(&mut plan, *epoch)?;
 
     progress.say(format_args!("copying the base image {}", base.display()));

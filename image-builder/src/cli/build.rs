@@ -22,6 +22,10 @@ pub(super) struct Arguments {
     /// Folder that mirrors /, with a manifest.toml.
     #[arg(long, value_name = "DIR")]
     overlay: PathBuf,
+    /// Container image that every node has from the start, without a registry: a Docker archive (`docker save`, also
+    /// packed with gzip). May be given several times.
+    #[arg(long, value_name = "FILE")]
+    preload: Vec<PathBuf>,
     /// NAME.img or NAME.img.zip; both are made, and beside them .sha256, .bmap (block map) and .manifest.json.
     #[arg(long, value_name = "FILE")]
     output: PathBuf,
@@ -37,6 +41,7 @@ impl Arguments {
             base,
             agent,
             overlay,
+            preload,
             output,
             sign_key,
         } = self;
@@ -51,6 +56,7 @@ impl Arguments {
                 base,
                 agent,
                 overlay,
+                preload,
                 epoch,
             },
             &outputs,

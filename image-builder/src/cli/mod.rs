@@ -2,6 +2,7 @@
 
 mod base;
 mod build;
+mod consul_image;
 
 use anyhow::Result;
 
@@ -17,6 +18,7 @@ pub struct Arguments {
 enum Command {
     Base(base::Arguments),
     Build(build::Arguments),
+    ConsulImage(consul_image::Arguments),
 }
 
 impl Arguments {
@@ -28,6 +30,7 @@ impl Arguments {
         match self.command {
             Command::Base(arguments) => arguments.run(),
             Command::Build(arguments) => arguments.run(),
+            Command::ConsulImage(arguments) => arguments.run(),
         }
     }
 }

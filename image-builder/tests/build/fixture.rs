@@ -131,6 +131,7 @@ impl Fixture {
             base: self.path("base.img"),
             agent: self.path("agent"),
             overlay: self.path("overlay"),
+            preload: Vec::new(),
             epoch: EPOCH,
         }
     }
