@@ -9,6 +9,7 @@ mod device;
 mod error;
 mod path;
 mod resolve;
+mod summary;
 
 use std::io::{Read, Seek, Write};
 use std::sync::Arc;
@@ -24,6 +25,7 @@ pub use error::Ext4Error;
 use error::failed;
 pub use path::{PathError, RootPath};
 use resolve::{LastLink, ROOT};
+pub use summary::Summary;
 
 /// Owner and permission bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +88,12 @@ pub trait RootFs {
     /// # Errors
     /// When it is no folder or cannot be read.
     fn list(&self, path: &RootPath) -> Result<Vec<String>, Ext4Error>;
+
+    /// Names in `/`, as [`RootFs::list`].
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn list_root(&self) -> Result<Vec<String>, Ext4Error>;
 
     /// Makes a file; a file or link that was there is replaced. The folder must be there.
     ///
@@ -263,16 +271,11 @@ impl<D: Read + Write + Seek + Send + 'static> RootFs for Ext4<D> {
         let Some(inode) = resolve::find(&self.fs, path, LastLink::Follow)? else {
             return Ok(Vec::new());
         };
-        let entries = self
-            .fs
-            .read_dir_ino(inode)
-            .map_err(|error| failed("listing", path, error))?;
-        let names = entries
-            .iter()
-            .map(|entry| String::from_utf8_lossy(&entry.name).into_owned());
-        let mut names: Vec<_> = names.filter(|name| name != "." && name != "..").collect();
-        names.sort();
-        Ok(names)
+        self.names(inode).map_err(|error| failed("listing", path, error))
+    }
+
+    fn list_root(&self) -> Result<Vec<String>, Ext4Error> {
+        self.names(ROOT).map_err(|error| failed("listing", "/", error))
     }
 
     fn write_file(&self, path: &RootPath, bytes: &[u8], attributes: Attributes) -> Result<(), Ext4Error> {
@@ -377,6 +380,16 @@ impl<D: Read + Write + Seek + Send + 'static> Ext4<D> {
         };
         let missing = || failed("looking for the folder of", path, fs_ext4::Error::NotFound);
         Ok((folder.ok_or_else(missing)?, path.name().as_bytes()))
+    }
+
+    fn names(&self, folder: u32) -> fs_ext4::Result<Vec<String>> {
+        let entries = self.fs.read_dir_ino(folder)?;
+        let names = entries
+            .iter()
+            .map(|entry| String::from_utf8_lossy(&entry.name).into_owned());
+        let mut names: Vec<_> = names.filter(|name| name != "." && name != "..").collect();
+        names.sort();
+        Ok(names)
     }
 
     fn set(&self, path: &RootPath, inode: u32, attributes: Attributes) -> Result<(), Ext4Error> {

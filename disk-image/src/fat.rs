@@ -13,7 +13,7 @@ use fscommon::StreamSlice;
 
 use crate::mbr::Partition;
 use crate::timestamp::Timestamp;
-pub use allocation::in_use;
+pub use allocation::{bits, in_use};
 
 /// Why the boot partition cannot be used.
 #[derive(Debug, thiserror::Error)]

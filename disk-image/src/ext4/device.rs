@@ -19,6 +19,13 @@ pub(super) struct Window<D> {
 #[derive(Debug)]
 pub struct ReadOnly<D>(D);
 
+impl<D> ReadOnly<D> {
+    /// Around any disk.
+    pub fn new(disk: D) -> Self {
+        Self(disk)
+    }
+}
+
 impl<D: Read> Read for ReadOnly<D> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         self.0.read(buffer)

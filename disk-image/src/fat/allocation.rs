@@ -47,15 +47,24 @@ impl Layout {
         })
     }
 
-    /// Whether a cluster is used; the first one is number 2. The kind of FAT follows from their count alone.
+    /// The kind of FAT, which follows from the number of clusters alone.
+    fn bits(&self) -> u8 {
+        match self.count {
+            ..4085 => 12,
+            4085..65525 => 16,
+            _ => 32,
+        }
+    }
+
+    /// Whether a cluster is used; the first one is number 2.
     fn is_used(&self, fat: &[u8], cluster: u64) -> bool {
         let byte = |at: u64| {
             let at = usize::try_from(at).unwrap_or(usize::MAX);
             // What the FAT is too short for counts as used.
             u32::from(fat.get(at).copied().unwrap_or(0xff))
         };
-        match self.count {
-            ..4085 => {
+        match self.bits() {
+            12 => {
                 let at = cluster + cluster / 2;
                 let pair = byte(at) | byte(at + 1) << 8;
                 (if cluster.is_multiple_of(2) {
@@ -64,7 +73,7 @@ impl Layout {
                     pair >> 4
                 }) != 0
             }
-            4085..65525 => byte(2 * cluster) | byte(2 * cluster + 1) != 0,
+            16 => byte(2 * cluster) | byte(2 * cluster + 1) != 0,
             // The upper four bits are reserved.
             _ => {
                 byte(4 * cluster)
@@ -86,9 +95,8 @@ pub fn in_use(mut disk: impl Read + Seek, partition: &Partition) -> Result<Vec<R
         number: partition.number,
         error,
     };
-    let mut sector = [0; 512];
-    read(&mut disk, partition.start, &mut sector).map_err(not_fat)?;
-    let layout = Layout::parse(&sector)
+    let layout = layout(&mut disk, partition)
+        .map_err(not_fat)?
         .filter(|layout| {
             layout.total <= partition.length && layout.fat + layout.fat_length <= layout.clusters
         })
@@ -105,6 +113,26 @@ pub fn in_use(mut disk: impl Read + Seek, partition: &Partition) -> Result<Vec<R
     let ranges = merge(ranges);
     let shift = |range: Range<u64>| partition.start + range.start..partition.start + range.end;
     Ok(ranges.into_iter().map(shift).collect())
+}
+
+/// 12, 16 or 32: the kind of FAT in a partition.
+///
+/// # Errors
+/// [`FatError::NotFat`].
+pub fn bits(mut disk: impl Read + Seek, partition: &Partition) -> Result<u8, FatError> {
+    let number = partition.number;
+    let layout = layout(&mut disk, partition).map_err(|error| FatError::NotFat { number, error })?;
+    let nonsense = || FatError::NotFat {
+        number,
+        error: io::Error::other("its boot sector makes no sense"),
+    };
+    layout.map(|layout| layout.bits()).ok_or_else(nonsense)
+}
+
+fn layout(disk: &mut (impl Read + Seek), partition: &Partition) -> io::Result<Option<Layout>> {
+    let mut sector = [0; 512];
+    read(disk, partition.start, &mut sector)?;
+    Ok(Layout::parse(&sector))
 }
 
 fn read(disk: &mut (impl Read + Seek), at: u64, bytes: &mut [u8]) -> io::Result<()> {

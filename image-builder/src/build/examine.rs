@@ -3,9 +3,12 @@
 use std::fs::File;
 
 use anyhow::{Context as _, Result};
-use disk_image::ext4::{Ext4, RootFs as _};
+use disk_image::ext4::Ext4;
 use disk_image::fat::BootPartition;
 use disk_image::mbr::{Mbr, Partition, Sector};
+
+use crate::opened::root_partition;
+use crate::system::System;
 
 /// How the boot partition takes settings. An image may take several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,8 +67,7 @@ pub(super) struct Layout {
     pub(super) boot: Partition,
     pub(super) root: Partition,
     pub(super) shapes: Vec<BootShape>,
-    /// `PRETTY_NAME` of os-release.
-    pub(super) system: String,
+    pub(super) system: System,
 }
 
 impl std::fmt::Display for Layout {
@@ -76,7 +78,7 @@ impl std::fmt::Display for Layout {
         } else {
             shapes.join(", ")
         };
-        let (system, mib) = (&self.system, self.root.length >> 20);
+        let (system, mib) = (&self.system.name, self.root.length >> 20);
         write!(
             f,
             "{system}; its boot partition takes settings by {shapes}; root partition of {mib} MiB"
@@ -84,14 +86,11 @@ impl std::fmt::Display for Layout {
     }
 }
 
-/// Examines the copy of a base image. Nothing is changed but what the ext4 driver marks while it is open.
+/// Examines the copy of a base image. Nothing is changed.
 pub(super) fn run(first_sector: &Sector, length: u64, image: &mut File) -> Result<Layout> {
     let table = Mbr::parse(first_sector, Some(length))?;
     let boot = *table.boot_partition().context("it has no FAT boot partition")?;
-    let linux = table.partitions.iter().filter(|partition| partition.kind == 0x83);
-    let root = *linux
-        .max_by_key(|partition| partition.start)
-        .context("it has no Linux partition")?;
+    let root = *root_partition(&table)?;
 
     let fat = BootPartition::open(&mut *image, &boot)?;
     let names: Vec<_> = fat.list()?.into_iter().map(|entry| entry.name).collect();
@@ -99,29 +98,14 @@ pub(super) fn run(first_sector: &Sector, length: u64, image: &mut File) -> Resul
     fat.close()?;
     let shapes = BootShape::recognise(&names, &String::from_utf8_lossy(&command_line));
 
-    let ext4 = Ext4::open(image.try_clone().context("opening it")?, &root, 0)?;
-    let release = ext4
-        .read(&"/etc/os-release".parse()?)?
-        .context("it has no /etc/os-release")?;
-    ext4.close()?;
+    let ext4 = Ext4::open_read_only(image.try_clone().context("opening it")?, &root)?;
+    let system = System::examine(&ext4)?;
     Ok(Layout {
         boot,
         root,
         shapes,
-        system: pretty_name(&String::from_utf8_lossy(&release)),
+        system,
     })
-}
-
-fn pretty_name(release: &str) -> String {
-    let value = |key: &str| {
-        let mut lines = release.lines().filter_map(|line| line.split_once('='));
-        lines
-            .find(|(name, _)| *name == key)
-            .map(|(_, value)| value.trim_matches(['"', '\'']).to_owned())
-    };
-    value("PRETTY_NAME")
-        .or_else(|| value("ID"))
-        .unwrap_or_else(|| "an unnamed system".to_owned())
 }
 
 #[cfg(test)]
@@ -148,12 +132,5 @@ mod tests {
             let names: Vec<_> = names.into_iter().map(str::to_owned).collect();
             assert_eq!(BootShape::recognise(&names, command_line), expected, "{names:?}");
         }
-    }
-
-    #[test]
-    fn systems_have_a_name() {
-        assert_eq!(pretty_name("ID=debian\nPRETTY_NAME=\"Debian 12\"\n"), "Debian 12");
-        assert_eq!(pretty_name("ID=x\n"), "x");
-        assert_eq!(pretty_name(""), "an unnamed system");
     }
 }

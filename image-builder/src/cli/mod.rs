@@ -3,6 +3,9 @@
 mod base;
 mod build;
 mod consul_image;
+mod diff;
+mod inspect;
+mod verify;
 
 use anyhow::Result;
 
@@ -19,6 +22,9 @@ enum Command {
     Base(base::Arguments),
     Build(build::Arguments),
     ConsulImage(consul_image::Arguments),
+    Diff(diff::Arguments),
+    Inspect(inspect::Arguments),
+    Verify(verify::Arguments),
 }
 
 impl Arguments {
@@ -31,6 +37,9 @@ impl Arguments {
             Command::Base(arguments) => arguments.run(),
             Command::Build(arguments) => arguments.run(),
             Command::ConsulImage(arguments) => arguments.run(),
+            Command::Diff(arguments) => arguments.run(),
+            Command::Inspect(arguments) => arguments.run(),
+            Command::Verify(arguments) => arguments.run(),
         }
     }
 }

@@ -5,6 +5,7 @@
 mod artefacts;
 mod bad_input;
 mod fixture;
+mod look;
 
 use std::fs;
 use std::process::Command;
