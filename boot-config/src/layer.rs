@@ -1,11 +1,15 @@
 //! One source of settings. Everything is optional: what a layer does not say, the layers below it decide.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
-use crate::{Domain, Hostname, InterfacePattern, Pool, RebuildAfter, User, Vlan};
+use crate::{
+    Domain, Hostname, InsecureRegistry, InterfacePattern, LabelKey, LabelValue, Pool, RebuildAfter,
+    RegistryMirror, User, Vlan,
+};
 
 /// The version of the file format that this library reads and writes.
 pub const FORMAT_VERSION: u32 = 1;
@@ -30,6 +34,9 @@ pub struct Layer {
     /// The cluster network.
     #[serde(default, skip_serializing_if = "is_default")]
     pub network: NetworkLayer,
+    /// Docker Engine.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub docker: DockerLayer,
     /// Docker's swarm mode.
     #[serde(default, skip_serializing_if = "is_default")]
     pub swarm: SwarmLayer,
@@ -81,6 +88,21 @@ pub struct NetworkLayer {
     /// Whether the master's own clock counts as right when nothing keeps it so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ntp_without_internet: Option<bool>,
+}
+
+/// `[docker]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct DockerLayer {
+    /// Labels of this node: of its engine, and of it in the swarm. They add to those of the layers below.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub labels: BTreeMap<LabelKey, LabelValue>,
+    /// Mirrors of Docker's own registry.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub registry_mirrors: Option<Vec<RegistryMirror>>,
+    /// Registries that are spoken to without TLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub insecure_registries: Option<Vec<InsecureRegistry>>,
 }
 
 /// `[swarm]`

@@ -5,6 +5,7 @@
 //! `image-builder` checks.
 
 mod cloud_init;
+mod docker;
 mod domain;
 mod early_hypriot;
 mod first_run;
@@ -27,6 +28,7 @@ mod wifi;
 mod yaml;
 
 pub use cloud_init::{CloudInit, CloudInitError, kernel_word, with_instance_id};
+pub use docker::{DockerError, InsecureRegistry, LabelKey, LabelValue, RegistryMirror};
 pub use domain::{Domain, DomainError};
 pub use early_hypriot::{EarlyError, EarlyHypriot};
 pub use first_run::{FIRST_RUN_FILE, FirstRun};
@@ -34,7 +36,7 @@ pub use hostname::{Hostname, HostnameError};
 pub use hostname_of::ForeignFormat;
 pub use interface::{InterfaceError, InterfacePattern};
 pub use kernel_command_line::from_kernel_command_line;
-pub use layer::{ClusterLayer, FORMAT_VERSION, FormatVersion, Layer, NetworkLayer, SwarmLayer};
+pub use layer::{ClusterLayer, DockerLayer, FORMAT_VERSION, FormatVersion, Layer, NetworkLayer, SwarmLayer};
 pub use parse::{ParseError, parse, render};
 pub use pool::{ADDRESSES_MAX, Pool, PoolError};
 pub use preseed::{Preseed, PreseedError};
@@ -42,7 +44,7 @@ pub use rebuild_after::{RebuildAfter, RebuildAfterError};
 pub use region::{Locale, RegionError, TimeZone, Uplink};
 pub use secret::{ClusterSecret, SECRET_FILE, SecretError};
 pub use set_hostname::SetHostnameError;
-pub use settings::{Cluster, Network, Settings, SettingsError, Swarm};
+pub use settings::{Cluster, Docker, Network, Settings, SettingsError, Swarm};
 pub use user::{PasswordHash, User, UserError, UserName};
 pub use vlan::{Vlan, VlanError, VlanId};
 pub use wifi::{Country, Ssid, Wifi, WifiError, WifiKey};

@@ -1,10 +1,14 @@
 //! All layers merged over the built-in defaults: what the node really uses.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 
-use crate::{Domain, Hostname, InterfacePattern, Layer, Pool, RebuildAfter, User, Vlan, VlanId};
+use crate::{
+    Domain, Hostname, InsecureRegistry, InterfacePattern, LabelKey, LabelValue, Layer, Pool, RebuildAfter,
+    RegistryMirror, User, Vlan, VlanId,
+};
 
 /// Complete settings. Precedence, lowest first: the defaults here, /etc, boot partition, kernel command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +19,8 @@ pub struct Settings {
     pub cluster: Cluster,
     /// The cluster network.
     pub network: Network,
+    /// Docker Engine.
+    pub docker: Docker,
     /// Docker's swarm mode.
     pub swarm: Swarm,
     /// The account to make at first boot.
@@ -28,6 +34,17 @@ pub struct Cluster {
     pub name: Hostname,
     /// Whether a card without a cluster secret may take part, with whoever else has none.
     pub open_lab: bool,
+}
+
+/// Docker Engine.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Docker {
+    /// Labels of this node.
+    pub labels: BTreeMap<LabelKey, LabelValue>,
+    /// Mirrors of Docker's own registry.
+    pub registry_mirrors: Vec<RegistryMirror>,
+    /// Registries that are spoken to without TLS.
+    pub insecure_registries: Vec<InsecureRegistry>,
 }
 
 /// Docker's swarm mode.
@@ -129,6 +146,7 @@ impl Default for Settings {
                 dhcp_router: None,
                 ntp_without_internet: false,
             },
+            docker: Docker::default(),
             swarm: Swarm::default(),
             user: None,
         }
@@ -155,6 +173,7 @@ impl Settings {
             hostname,
             cluster,
             network,
+            docker,
             swarm,
             user,
         } = layer.clone();
@@ -166,6 +185,18 @@ impl Settings {
         }
         if let Some(open_lab) = open_lab {
             self.cluster.open_lab = open_lab;
+        }
+        let crate::DockerLayer {
+            labels,
+            registry_mirrors,
+            insecure_registries,
+        } = docker;
+        self.docker.labels.extend(labels);
+        if let Some(mirrors) = registry_mirrors {
+            self.docker.registry_mirrors = mirrors;
+        }
+        if let Some(registries) = insecure_registries {
+            self.docker.insecure_registries = registries;
         }
         let crate::SwarmLayer { rebuild_after } = swarm;
         if let Some(wait) = rebuild_after {
@@ -278,6 +309,27 @@ mod tests {
         .unwrap();
         assert_eq!(settings.hostname.unwrap().as_str(), "b");
         assert_eq!(settings.network.vlan, Vlan::Off);
+    }
+
+    #[test]
+    fn labels_add_up_and_registries_are_replaced() {
+        let settings = merged(&[
+            "[docker]\nlabels = { room = \"attic\", rack = \"1\" }\nregistry-mirrors = [\"http://a:5000\"]",
+            "[docker]\nlabels = { room = \"cellar\" }\nregistry-mirrors = []\ninsecure-registries = [\"pi:5000\"]",
+        ])
+        .unwrap();
+        let Docker {
+            labels,
+            registry_mirrors,
+            insecure_registries,
+        } = settings.docker;
+        let labels: Vec<_> = labels
+            .iter()
+            .map(|(key, value)| (key.as_str(), value.as_str()))
+            .collect();
+        assert_eq!(labels, [("rack", "1"), ("room", "cellar")]);
+        assert!(registry_mirrors.is_empty());
+        assert_eq!(insecure_registries[0].as_str(), "pi:5000");
     }
 
     #[test]
