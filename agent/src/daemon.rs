@@ -18,6 +18,7 @@ use board::{Board, Clock};
 use crate::access::Access;
 use crate::api::{self, App};
 use crate::engine;
+use crate::engine::configure::Configurator;
 use crate::engine::control_plane::ControlPlane;
 use crate::engine::docker::Engine;
 use crate::engine::plan::Planner;
@@ -25,6 +26,7 @@ use crate::engine::preload::{self, Preloads};
 use crate::engine::run::{EngineStatus, Place};
 use crate::members::Members;
 use crate::network::dns::forward::Places;
+use crate::network::role::Leadership;
 use crate::network::run::{Network, Options as NetworkOptions};
 use crate::network::view::View;
 use crate::services::{self, Swarm};
@@ -48,6 +50,10 @@ pub struct Options {
     pub socket: PathBuf,
     /// Docker Engine's Unix socket.
     pub docker_socket: PathBuf,
+    /// Docker Engine's files.
+    pub docker_files: engine::configure::Files,
+    /// The program that reloads and restarts Docker Engine.
+    pub docker_control: engine::control::Control,
     /// `/proc`
     pub proc: PathBuf,
     /// `/sys/class/net`
@@ -92,13 +98,20 @@ pub async fn run(mut options: Options) -> anyhow::Result<()> {
     let (place_sender, place) = watch::channel(Place::default());
     let (engine_sender, mut engine) = watch::channel(EngineStatus::default());
     let (invitation_sender, invitation) = watch::channel(None);
+    let (leadership_sender, leadership) = watch::channel(Leadership::default());
     let ends = engine::run::Ends {
         socket: options.docker_socket.clone(),
         place,
         status: engine_sender,
         invitation: invitation_sender,
+        leadership: leadership_sender,
         members: members.clone(),
         master: options.settings.network.master_address,
+        configurator: Configurator::new(
+            options.docker_files.clone(),
+            options.docker_control.clone(),
+            options.settings.docker.clone(),
+        ),
     };
     let engine_task = tokio::spawn(engine::run::run(ends, planner(&options.settings)));
 
@@ -114,6 +127,7 @@ pub async fn run(mut options: Options) -> anyhow::Result<()> {
 
     let network = NetworkOptions {
         members,
+        leadership,
         web_routes: api::router(&app),
         member_routes: api::member_router(&app, invitation),
         ..network_options(&options, &hostname)
@@ -204,6 +218,7 @@ fn network_options(options: &Options, hostname: &str) -> NetworkOptions {
         members: None,
         web_routes: Router::new(),
         member_routes: Router::new(),
+        leadership: watch::channel(Leadership::default()).1,
         places: options.places.clone(),
         hosts: options.hosts.clone(),
         built: options.built,

@@ -6,8 +6,12 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
+use boot_config::Settings;
+
 use crate::config::Config;
+use crate::engine::configure::{Files, machine};
 use crate::first_boot::{self, Machine, Stage, console};
+use crate::network::memory::Memory;
 use crate::paths::Paths;
 use crate::unmanaged;
 
@@ -38,6 +42,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     if args.stage.is_none_or(|stage| stage == Stage::Early) {
         let mut warnings = config.warnings.clone();
         warnings.extend(unmanaged::apply(&paths, &config.settings));
+        warnings.extend(configure_docker(&paths, &config.settings));
         for warning in &warnings {
             say(&format!("cluster-lab: warning: {warning}"));
         }
@@ -56,4 +61,19 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         );
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Before Docker starts, so that it need not be started again for what the cluster tells it. As master or node: what it
+/// was last.
+fn configure_docker(paths: &Paths, settings: &Settings) -> Option<String> {
+    if !paths.at("/usr/bin/dockerd").exists() {
+        return None;
+    }
+    let was_master = Memory::open(&paths.state()).is_ok_and(|memory| memory.role().master == Some(true));
+    let files = Files::of(paths, &paths.state());
+    let wanted = files.wanted(&settings.docker, &machine(), was_master);
+    let applied = files.config.apply(&wanted);
+    let done = applied.and_then(|_| files.config.take_restart());
+    done.err()
+        .map(|error| format!("Docker's configuration: {error:#}"))
 }

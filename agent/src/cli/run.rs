@@ -1,5 +1,6 @@
 //! `cluster-lab run`
 
+use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,6 +9,8 @@ use anyhow::Context;
 
 use crate::config::Config;
 use crate::daemon;
+use crate::engine::configure::Files as DockerFiles;
+use crate::engine::control::Control;
 use crate::first_boot;
 use crate::network::dns::forward::Places;
 use crate::network::dns::resolvers::Files;
@@ -36,6 +39,9 @@ pub struct Args {
     /// Where Docker Engine listens
     #[arg(long, value_name = "PATH", hide = true)]
     docker_socket: Option<PathBuf>,
+    /// Reload and restart Docker Engine with this program, which is given a verb and "docker"
+    #[arg(long, value_name = "PROGRAM", default_value = "systemctl", hide = true)]
+    docker_control: OsString,
 }
 
 /// Runs the daemon until it is told to end.
@@ -70,6 +76,8 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     let markers = paths.clone();
     let options = daemon::Options {
+        docker_files: DockerFiles::of(&paths, &state),
+        docker_control: Control(args.docker_control),
         settings,
         warnings,
         secret,

@@ -152,7 +152,9 @@ impl<'a> Look<'a> {
     fn label(&self) -> Option<Action> {
         self.master?;
         let role = |node: &Node| if self.is_master(node) { "master" } else { "node" };
-        let is_wrong = |node: &&Node| node.ready && node.role_label.as_deref() != Some(role(node));
+        // A master that is lost is none any more; all others are labelled when they are back.
+        let counts = |node: &Node| node.ready || node.role_label.as_deref() == Some("master");
+        let is_wrong = |node: &&Node| counts(node) && node.role_label.as_deref() != Some(role(node));
         let wrong = self.nodes.iter().find(is_wrong)?;
         Some(Action::Label(wrong.id.clone(), role(wrong)))
     }

@@ -51,6 +51,8 @@ fn is_missing(error: &bollard::errors::Error) -> bool {
 pub struct Report {
     /// Its version, such as `20.10.24`.
     pub version: String,
+    /// Its labels, `KEY=VALUE`.
+    pub labels: Vec<String>,
     /// Its part in a swarm.
     pub swarm: Swarm,
 }
@@ -85,6 +87,7 @@ impl Engine {
         };
         Ok(Report {
             version: info.server_version.unwrap_or_default(),
+            labels: info.labels.unwrap_or_default(),
             swarm,
         })
     }

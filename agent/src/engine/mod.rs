@@ -3,8 +3,12 @@
 //! Orchestration and consensus are Docker's own. Decisions are in pure modules (`plan`, `control_plane`), `docker` is
 //! the only file that speaks to the engine, `run` joins them.
 
+pub mod configure;
+pub mod control;
 pub mod control_plane;
+pub mod daemon_config;
 pub mod docker;
+pub mod leadership;
 pub mod plan;
 pub mod preload;
 pub mod run;

@@ -1,6 +1,7 @@
 //! This node's next step in the swarm: pure, time passed in.
 //!
-//! The master makes the swarm, unless somebody has one already; all others join it. What must never happen is that a
+//! The master makes the swarm, unless somebody has one already; all others join it. From then on the master is who leads
+//! the swarm (see `leadership`). What must never happen is that a
 //! swarm with somebody's services is thrown away. So:
 //! - A manager whose swarm works leaves it only when that swarm is empty: no other node, no service.
 //! - A master alone in an empty swarm (a card flashed anew that was quicker than the others) gives it up for one that
@@ -56,8 +57,6 @@ pub enum Part {
     Node {
         /// The master's invitation, once it has one.
         invitation: Option<Invitation>,
-        /// The master's own address, once known.
-        master: Option<Ipv4Addr>,
     },
 }
 

@@ -9,11 +9,14 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::docker::Engine;
+use super::configure::Configurator;
+use super::docker::{Engine, Report};
+use super::leadership;
 use super::plan::{Part, Planner, Situation, Step, asks_others};
 use super::swarm::{Control, Invitation, Membership, Swarm};
 use crate::api::MEMBER_SWARM;
 use crate::members::{self, Members, Way};
+use crate::network::role::Leadership;
 
 /// Between two looks when there is nothing to do.
 const CALM: Duration = Duration::from_secs(5);
@@ -97,21 +100,28 @@ pub struct Ends {
     pub status: watch::Sender<EngineStatus>,
     /// Gets what other members may learn from this node, while it is a manager.
     pub invitation: watch::Sender<Option<Invitation>>,
+    /// Gets who leads.
+    pub leadership: watch::Sender<Leadership>,
     /// The channel on which the master is asked.
     pub members: Option<Members>,
     /// The master's address.
     pub master: Ipv4Addr,
+    /// Keeps the engine's configuration.
+    pub configurator: Configurator,
 }
 
 /// Runs for ever.
 pub async fn run(ends: Ends, planner: Planner) {
-    Loop { ends, way: None }.run(planner).await;
+    let way = None;
+    let leader = leadership::Watch::default();
+    Loop { ends, way, leader }.run(planner).await;
 }
 
 struct Loop {
     ends: Ends,
     /// To the master.
     way: Option<Way>,
+    leader: leadership::Watch,
 }
 
 impl Loop {
@@ -140,6 +150,7 @@ impl Loop {
             Ok(report) => report,
             Err(error) => {
                 self.ends.invitation.send_replace(None);
+                self.tell(Leadership::Unknown);
                 self.show(EngineStatus {
                     waiting_for: Some(format!("Docker to answer: {error:#}")),
                     ..EngineStatus::default()
@@ -147,6 +158,7 @@ impl Loop {
                 return false;
             }
         };
+        let configured = self.configure(now, &place, &report).await;
         let member = match &report.swarm {
             Swarm::In(member) => Some(member),
             _ => None,
@@ -157,6 +169,8 @@ impl Loop {
             *old = invitation;
             changed
         });
+        let has_role = place.role.is_some();
+        let mut foreign_master = false;
         let step = match place.role {
             Some((own, is_master)) => {
                 let part = if is_master {
@@ -168,22 +182,35 @@ impl Loop {
                     };
                     Part::Master { others }
                 } else {
-                    Part::Node {
-                        invitation: self.asked(place.interface).await,
-                        master: place.master,
-                    }
+                    let invitation = self.asked(place.interface).await;
+                    foreign_master = member
+                        .zip(invitation.as_ref())
+                        .is_some_and(|(member, invitation)| !invitation.knows(&member.node));
+                    Part::Node { invitation }
                 };
                 planner.step(now, &Situation { own, part }, &report.swarm)
             }
             None => Step::Settled,
         };
+        let leadership = self.leader.see(now, &report.swarm, foreign_master);
+        self.tell(leadership);
         let mut status = EngineStatus {
             docker: Some(report.version),
             swarm: member.map_or(SwarmPart::None, part),
             waiting_for: None,
         };
         let calm = match step {
-            Step::Settled => true,
+            Step::Settled => {
+                status.waiting_for = configured;
+                if leadership == Leadership::Lost {
+                    status.waiting_for = Some(
+                        "a majority of the swarm's managers; until then this node is not the master"
+                            .to_owned(),
+                    );
+                }
+                // Without a master the next leader is looked for.
+                has_role
+            }
             Step::Wait(reason) => {
                 status.waiting_for = Some(reason);
                 false
@@ -199,6 +226,15 @@ impl Loop {
         };
         self.show(status);
         calm
+    }
+
+    /// Brings the engine's configuration into line with the role; what is wrong with it, if anything.
+    async fn configure(&mut self, now: Duration, place: &Place, report: &Report) -> Option<String> {
+        let (_, is_master) = place.role?;
+        match self.ends.configurator.bring(now, is_master, &report.labels).await {
+            Ok(()) => None,
+            Err(error) => Some(format!("you to mend Docker's configuration: {error:#}")),
+        }
     }
 
     /// The master's invitation, once it has one.
@@ -231,6 +267,13 @@ impl Loop {
             .map(ask)
             .buffer_unordered(AT_ONCE);
         answers.filter_map(std::future::ready).collect().await
+    }
+
+    fn tell(&self, leadership: Leadership) {
+        self.ends.leadership.send_if_modified(|old| {
+            let before = std::mem::replace(old, leadership);
+            before != leadership
+        });
     }
 
     fn show(&self, status: EngineStatus) {

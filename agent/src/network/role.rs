@@ -11,6 +11,10 @@
 //! is believed in only while its agent speaks; one that finds that it has hung for so long that others may have taken
 //! over steps down before anything else. A master of another cluster is never followed nor fought: who has no master of
 //! its own waits until that one is gone.
+//!
+//! Once the cluster has a leader, the role follows it: see [`Leadership`].
+
+mod leadership;
 
 use std::ops::Range;
 use std::time::Duration;
@@ -19,6 +23,8 @@ use serde::{Deserialize, Serialize};
 
 use super::jitter::Jitter;
 use super::mac::Mac;
+pub use leadership::Leadership;
+use leadership::Led;
 
 /// How long everything takes. The defaults let a lone node become master within 6 s of its link being up.
 #[derive(Clone, Debug)]
@@ -176,6 +182,7 @@ pub struct Machine {
     remembered: Option<Role>,
     /// The last master whose agent fell silent: what its kernel still answers is no sign of life.
     silent: Option<Mac>,
+    led: Led,
     state: State,
 }
 
@@ -188,6 +195,7 @@ impl Machine {
             mac: Mac::ZERO,
             remembered,
             silent: None,
+            led: Led::default(),
             state: State::Down,
         }
     }
@@ -210,10 +218,13 @@ impl Machine {
             State::Listening { until, query } => Some(until.min(query)),
             State::Claiming { next, .. } => Some(next),
             State::Master { announce, .. } => Some(announce),
-            State::Node { heard, query, .. } => Some(
+            State::Node {
+                heard, query, agent, ..
+            } => Some(
                 query
                     .max(heard + self.timing.doubt_after)
-                    .min(heard + self.timing.gone_after),
+                    .min(heard + self.timing.gone_after)
+                    .min(self.led.seize().filter(|_| agent).unwrap_or(Duration::MAX)),
             ),
         }
     }
@@ -297,6 +308,11 @@ impl Machine {
 
     fn tick(&mut self, now: Duration) -> Vec<Action> {
         match self.state {
+            State::Listening { until, query } if now >= until && self.led.is_lost() => {
+                let until = now + self.jitter.between(&self.timing.listen_again);
+                self.state = State::Listening { until, query };
+                Vec::new()
+            }
             State::Listening { until, .. } if now >= until => {
                 let next = now + self.jitter.between(&self.timing.claim_every);
                 self.state = State::Claiming { sent: 1, next };
@@ -327,11 +343,27 @@ impl Machine {
                     announce: now + self.timing.announce_every,
                     defended,
                 };
-                vec![Action::Announce(now - since)]
+                vec![self.led.announce(now - since)]
+            }
+            // What is no agent's master is any device, and nobody's to take the address from.
+            State::Node { agent: true, .. } if self.led.seize().is_some_and(|at| now >= at) => {
+                self.led.put_off(now);
+                self.lead(now)
             }
             State::Node { heard, by, agent, .. } if now >= heard + self.timing.gone_after => {
                 self.silent = by.filter(|_| agent);
-                self.listen(now, &self.timing.listen_again.clone())
+                let Timing {
+                    listen_again,
+                    listen_node,
+                    ..
+                } = &self.timing;
+                // The cluster chooses the next master; should that one not come, any does.
+                let wait = if self.led.elects() {
+                    listen_node.clone()
+                } else {
+                    listen_again.clone()
+                };
+                self.listen(now, &wait)
             }
             State::Node {
                 heard,
@@ -409,7 +441,7 @@ impl Machine {
         since: Duration,
         defended: Duration,
     ) -> Vec<Action> {
-        let mine = now - since;
+        let mine = self.led.rank(now - since);
         let age = announced.unwrap_or_default();
         let gives_way = if by < self.mac {
             mine < age + Duration::from_secs(5)
@@ -438,11 +470,16 @@ impl Machine {
             announce,
             defended: now,
         };
-        vec![Action::Announce(now - since)]
+        vec![self.led.announce(now - since)]
     }
 
     fn listen(&mut self, now: Duration, range: &Range<Duration>) -> Vec<Action> {
-        let until = now + self.jitter.between(range);
+        // Who leads need not wait for anybody.
+        let until = if self.led.leads() {
+            now + self.timing.query_every
+        } else {
+            now + self.jitter.between(range)
+        };
         self.state = State::Listening {
             until,
             query: now + self.timing.query_every,
@@ -451,6 +488,7 @@ impl Machine {
     }
 
     fn follow(&mut self, now: Duration, by: Option<Mac>, agent: bool) -> Vec<Action> {
+        self.led.put_off(now);
         self.remembered = Some(Role::Node);
         self.heard(now, by, agent);
         vec![Action::Become(Role::Node)]
@@ -466,6 +504,7 @@ impl Machine {
     }
 
     fn lead(&mut self, now: Duration) -> Vec<Action> {
+        self.led.begin();
         self.remembered = Some(Role::Master);
         // The second announcement follows soon (RFC 5227 section 2.3 asks for two).
         let announce = now + self.timing.announce_every / 4;
@@ -474,7 +513,7 @@ impl Machine {
             announce,
             defended: now,
         };
-        vec![Action::Become(Role::Master), Action::Announce(Duration::ZERO)]
+        vec![Action::Become(Role::Master), self.led.announce(Duration::ZERO)]
     }
 }
 

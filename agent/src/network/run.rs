@@ -32,7 +32,7 @@ use super::master::Services;
 use super::memory::{Memory, Remembered};
 use super::netlink::Netlink;
 use super::packet::PacketSocket;
-use super::role::{Action, Event, Machine, Role, Timing};
+use super::role::{Action, Event, Leadership, Machine, Role, Timing};
 use super::sntp::follower::TimeFollower;
 use super::view::{View, Warnings};
 use super::web::Web;
@@ -68,6 +68,8 @@ pub struct Options {
     pub places: Places,
     /// The hosts file.
     pub hosts: PathBuf,
+    /// Who leads the cluster.
+    pub leadership: watch::Receiver<Leadership>,
     /// When this node's image was built, since 1970; zero when that is unknown.
     pub built: Duration,
     /// What makes this node's random delays its own.
@@ -90,6 +92,7 @@ enum Wake {
     Request(std::io::Result<Vec<u8>>),
     Found(String),
     Told(Heard),
+    Leads(Leadership),
     Time,
 }
 
@@ -128,6 +131,8 @@ pub struct Network {
     seal: Option<Seal>,
     announcements: Option<Announcements>,
     foreign: Foreign,
+    /// For how long that one said to be master.
+    master_age: Duration,
     news: Option<News>,
     waiting: Option<String>,
     warnings: Warnings,
@@ -176,6 +181,7 @@ impl Network {
             seal,
             announcements,
             foreign: Foreign::default(),
+            master_age: Duration::ZERO,
             news: None,
             waiting: None,
             warnings: Warnings::default(),
@@ -218,9 +224,11 @@ impl Network {
             services,
             search,
             follower,
+            options,
             ..
         } = self;
         let port = port.as_ref();
+        let leadership = &mut options.leadership;
         tokio::select! {
             () = netlink.changed() => Wake::Links,
             frame = or_never(port, |port| port.arp.receive()) => Wake::Arp(frame),
@@ -228,6 +236,7 @@ impl Network {
             message = or_never(services.as_ref(), Services::receive) => Wake::Request(message),
             name = or_never(search.as_ref(), Discovery::master) => Wake::Found(name),
             heard = or_never(follower.as_mut(), Follower::heard) => Wake::Told(heard),
+            leadership = changed(leadership) => Wake::Leads(leadership),
             () = tokio::time::sleep_until(deadline) => Wake::Time,
         }
     }
@@ -266,6 +275,11 @@ impl Network {
                 );
                 self.warnings.set("trust", vec![line]);
                 self.time = None;
+            }
+            Wake::Leads(leadership) => {
+                tracing::debug!("who leads the cluster: {leadership:?}");
+                let actions = self.role.lead_by(now, leadership);
+                self.jobs.extend(actions.into_iter().map(Job::Do));
             }
             Wake::Time => {}
         }
@@ -365,6 +379,15 @@ impl Network {
 fn sent(result: std::io::Result<()>) {
     if let Err(error) = result {
         tracing::debug!(%error, "a frame was not sent");
+    }
+}
+
+/// Waits for another value.
+async fn changed(leadership: &mut watch::Receiver<Leadership>) -> Leadership {
+    match leadership.changed().await {
+        Ok(()) => *leadership.borrow_and_update(),
+        // The engine's loop has ended.
+        Err(_) => std::future::pending().await,
     }
 }
 

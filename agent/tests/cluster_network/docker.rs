@@ -1,5 +1,6 @@
 //! A real Docker Engine in a machine: its own processes, mounts and name, beside the agent that is in the machine too.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -9,11 +10,26 @@ use super::switch::{Machine, Running, eventually};
 /// The name of the one image that there is: busybox, from this machine's Debian package.
 pub(crate) const IMAGE: &str = "busybox";
 
-/// What starts an engine: `$0` is the host name, `$1` the machine's folder. The sysctl is what the image sets, too.
-/// An engine keeps its sockets, its process number and what it mounts for networks below /run, so each has its own.
-const START: &str = r#"hostname "$0" && mount -t tmpfs tmpfs /run && sysctl -qw net.ipv4.ip_nonlocal_bind=1 &&
-echo '{}' > "$1/daemon.json" && exec dockerd --config-file "$1/daemon.json" --data-root "$1/docker" \
-    -H "unix://$1/docker.sock""#;
+/// What starts an engine, and reloads and restarts it when it is told to through the pipe `control`, as systemd does:
+/// `$0` is the host name, `$1` the machine's folder. The sysctl is what the image sets, too. An engine keeps its
+/// sockets, its process number and what it mounts for networks below /run, so each has its own.
+const START: &str = r#"hostname "$0" && mount -t tmpfs tmpfs /run && sysctl -qw net.ipv4.ip_nonlocal_bind=1 || exit
+start() {
+    dockerd --config-file "$1/root/etc/docker/daemon.json" --data-root "$1/docker" -H "unix://$1/docker.sock" &
+}
+start "$1"
+exec 3<>"$1/control"
+while read -r verb <&3; do
+    echo "$verb" >>"$1/control.log"
+    case $verb in
+    reload) kill -HUP $! ;;
+    restart) kill $!; wait $!; start "$1" ;;
+    esac
+done"#;
+/// What the agent is told is the service manager: `$1` is the verb.
+const CONTROL: &str = "#!/bin/sh\ncase $1 in reload | restart) echo \"$1\" >\"${0%/*}/control\" ;; esac\n";
+/// So that an engine whose configuration is not what is tested need not be started again for its log limits.
+const CONFIGURATION: &str = r#"{"log-driver": "json-file"}"#;
 
 /// A running engine; all its processes end with it.
 pub(crate) struct Docker {
@@ -37,6 +53,17 @@ impl Docker {
             .append(true)
             .open(machine.file("docker.log"))
             .expect("a log");
+        let configuration = machine.file("root/etc/docker/daemon.json");
+        if !configuration.exists() {
+            std::fs::create_dir_all(machine.file("root/etc/docker")).expect("a folder");
+            std::fs::write(configuration, CONFIGURATION).expect("a file");
+        }
+        let control = machine.file("docker-control");
+        std::fs::write(&control, CONTROL).expect("a file");
+        std::fs::set_permissions(&control, std::fs::Permissions::from_mode(0o755)).expect("a mode");
+        let pipe = machine.file("control");
+        let _ = std::fs::remove_file(&pipe);
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "--", "nsenter"]);
         command.arg(format!("--net={}", machine.network().display()));
@@ -64,6 +91,11 @@ impl Docker {
     /// Waits until it answers.
     pub(crate) fn wait(&self) {
         eventually("Docker answers", SOON, || self.run("version"));
+    }
+
+    /// Whether it was not cut off.
+    pub(crate) fn is_running(&self) -> bool {
+        self.process.is_some()
     }
 
     /// Ends it as a power cut would.

@@ -5,6 +5,7 @@
 
 mod clients;
 mod docker;
+mod engine;
 mod faults;
 mod hang;
 mod names;

@@ -73,6 +73,28 @@ impl Lab {
         });
     }
 
+    /// Waits until the master is this one, which leads the swarm, and is labelled so.
+    fn until_leader(&self, index: usize) {
+        let name = &self.machines[index].name;
+        eventually("the leader is the master", PATIENCE, || {
+            let alive: Vec<_> = (0..self.machines.len())
+                .filter(|index| self.engines[*index].is_running())
+                .map(|index| &self.machines[index])
+                .collect();
+            let master = alive[settled(&alive)?];
+            let engine = &self.engines[index];
+            let leader =
+                engine.run("node ls --filter role=manager --format {{.Hostname}}{{.ManagerStatus}}")?;
+            let labelled = engine.run("node ls --filter node.label=role=master --format {{.Hostname}}")?;
+            let leads = leader.contains(&format!("{name}Leader"));
+            if master.name == *name && leads && labelled == *name {
+                Ok(())
+            } else {
+                Err(format!("{}, {leader}, {labelled}; {}", master.name, self.said()))
+            }
+        });
+    }
+
     fn said(&self) -> String {
         let engine = |machine: &Machine| match machine.status() {
             Ok(status) => format!("{} {}", machine.name, status["engine"]),
@@ -113,7 +135,8 @@ fn engines_become_one_swarm_and_a_service_outlives_the_master() {
     lab.cut(master);
     let left: Vec<usize> = (0..3).filter(|index| *index != master).collect();
     let alive: Vec<&Machine> = left.iter().map(|index| &lab.machines[*index]).collect();
-    let new = left[settle(&alive)];
+    let new = left[eventually("a new master", PATIENCE, || settled(&alive))];
+    lab.until_leader(new);
     eventually("all tasks run on the two that are left", PATIENCE, || {
         let tasks = lab.engines[new]
             .run("service ps web --filter desired-state=running --format {{.Node}},{{.CurrentState}}")?;
@@ -157,8 +180,35 @@ fn of_two_nodes_the_one_that_is_left_makes_a_swarm_and_gives_it_up_for_the_servi
     settle(&[&lab.machines[left]]);
     lab.until_whole(left, &[&name], 1);
     lab.return_to_life(master);
-    lab.until_whole(left, &["n1", "n2"], 1);
-    assert_eq!(settle(&all(&lab.machines)), left);
-    let services = lab.engines[left].run("service ls --format {{.Name}}");
+    lab.until_whole(master, &["n1", "n2"], 1);
+    lab.until_leader(master);
+    let services = lab.engines[master].run("service ls --format {{.Name}}");
     assert_eq!(services.as_deref(), Ok("web"));
+}
+
+#[test]
+fn a_master_that_is_cut_off_gives_the_address_up_and_afterwards_there_is_one() {
+    let lab = Lab::new(3);
+    let master = settle(&all(&lab.machines));
+    lab.until_whole(master, &["n1", "n2", "n3"], 3);
+    lab.until_leader(master);
+    lab.machines[master].isolate();
+    eventually("it has no master's address", PATIENCE, || {
+        let addresses = lab.machines[master].addresses();
+        if addresses
+            .iter()
+            .any(|address| address.starts_with("192.168.200.1/"))
+        {
+            Err(format!("{addresses:?}; {}", lab.said()))
+        } else {
+            Ok(())
+        }
+    });
+    let left: Vec<usize> = (0..3).filter(|index| *index != master).collect();
+    let others: Vec<&Machine> = left.iter().map(|index| &lab.machines[*index]).collect();
+    let new = left[eventually("a new master", PATIENCE, || settled(&others))];
+    assert_ne!(lab.machines[master].status().unwrap()["role"], "master");
+    lab.machines[master].connect();
+    lab.until_whole(new, &["n1", "n2", "n3"], 3);
+    lab.until_leader(new);
 }

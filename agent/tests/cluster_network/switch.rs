@@ -175,6 +175,13 @@ impl Machine {
         std::fs::write(file, settings).expect("a file");
     }
 
+    /// Adds a section to its settings.
+    pub(crate) fn add_section(&self, section: &str) {
+        let file = self.file("cluster.toml");
+        let settings = std::fs::read_to_string(&file).expect("a file");
+        std::fs::write(file, settings + section).expect("a file");
+    }
+
     /// Makes it a machine of a lab that is not open, with a secret made of this byte.
     pub(crate) fn close(&self, secret: Option<u8>) {
         self.set_open_lab(false);
@@ -294,6 +301,7 @@ impl Machine {
             .arg(self.file("socket"));
         // Never this machine's own Docker.
         command.arg("--docker-socket").arg(self.file("docker.sock"));
+        command.arg("--docker-control").arg(self.file("docker-control"));
         command.env("RUST_LOG", "cluster_lab=debug").stderr(log);
         self.agent = Some(command.spawn().expect("the agent starts"));
     }

@@ -27,7 +27,7 @@ impl Planner {
                 Some(invitation) => Action::Join(own, invitation.clone()),
                 None => Action::Init(own),
             }),
-            Part::Node { invitation, .. } => match invitation {
+            Part::Node { invitation } => match invitation {
                 Some(invitation) => Step::Do(Action::Join(own, invitation.clone())),
                 None => Step::Wait("the master's invitation to the swarm".to_owned()),
             },
@@ -38,11 +38,11 @@ impl Planner {
     /// be the only copy; a node that is invited has another place to go to.
     fn failed(&mut self, now: Duration, part: &Part, reason: &str) -> Step {
         match part {
-            Part::Node {
-                invitation: Some(_), ..
-            } => self.or_after(now, "failed", self.timing.rebuild_after, Action::Leave, || {
-                format!("the swarm, of which Docker says: {reason}")
-            }),
+            Part::Node { invitation: Some(_) } => {
+                self.or_after(now, "failed", self.timing.rebuild_after, Action::Leave, || {
+                    format!("the swarm, of which Docker says: {reason}")
+                })
+            }
             _ => Step::Wait(format!(
                 "the swarm, of which Docker says: {reason} (to give it up: docker swarm leave --force)"
             )),
@@ -58,7 +58,7 @@ impl Planner {
                 self.from_state = false;
                 self.manager(now, own, part, member, view)
             }
-            (Control::Worker | Control::Pending, Part::Node { invitation, .. }) => {
+            (Control::Worker | Control::Pending, Part::Node { invitation }) => {
                 self.worker(now, invitation.as_ref(), member)
             }
             (Control::Worker | Control::Pending, Part::Master { others }) => {
@@ -83,9 +83,9 @@ impl Planner {
         member: &Membership,
         view: &Manager,
     ) -> Step {
-        let (master, rival) = match part {
-            Part::Master { others } => (Some(own), best(others)),
-            Part::Node { invitation, master } => (*master, invitation.as_ref()),
+        let rival = match part {
+            Part::Master { others } => best(others),
+            Part::Node { invitation } => invitation.as_ref(),
         };
         let rival = rival.filter(|rival| !rival.knows(&member.node));
         let yields = |rival: &Invitation| match part {
@@ -112,7 +112,8 @@ impl Planner {
         if !member.leads() {
             return Step::Settled;
         }
-        let action = self.control_plane.next(now, &view.nodes, master);
+        // The leader is the master, or will be in a moment.
+        let action = self.control_plane.next(now, &view.nodes, Some(own));
         action.map_or(Step::Settled, Step::Do)
     }
 
@@ -151,7 +152,7 @@ impl Planner {
         remedy: Action,
     ) -> Step {
         if others.iter().any(|other| other.knows(&member.node)) {
-            return Step::Wait("the swarm's leader to make this master a manager".to_owned());
+            return Step::Wait("the swarm's leader to take the master's address".to_owned());
         }
         if !(1..=2).contains(&member.managers) {
             return Step::Wait(format!("a majority of the swarm's {} managers", member.managers));
@@ -173,13 +174,7 @@ impl Planner {
     /// The node has another address than its swarm knows. The only manager takes the swarm along.
     fn moved(&mut self, now: Duration, own: Ipv4Addr, part: &Part, member: &Membership) -> Option<Step> {
         let old = member.address.filter(|address| *address != own)?;
-        let invited = matches!(
-            part,
-            Part::Node {
-                invitation: Some(_),
-                ..
-            }
-        );
+        let invited = matches!(part, Part::Node { invitation: Some(_) });
         let remedy = match &member.control {
             Control::Worker | Control::Pending if invited => Action::Leave,
             Control::Manager(view) if view.managers() == 1 => Action::InitFromState(own),

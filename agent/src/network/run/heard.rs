@@ -63,12 +63,11 @@ impl Network {
             None => Event::Held(sender, None),
         };
         self.jobs.push_back(Job::Heard(event));
-        let before = match event {
-            Event::Held(_, Some(_)) => self.master.replace(sender),
-            _ => return,
-        };
-        // A node with a lease makes itself known to a new master.
-        if before.is_some_and(|before| before != sender)
+        let Event::Held(_, Some(age)) = event else { return };
+        let before = self.master.replace(sender);
+        // A node with a lease makes itself known to a new master, and to one that was none for a while.
+        let again = age < std::mem::replace(&mut self.master_age, age);
+        if before.is_some_and(|before| before != sender || again)
             && let Some(port) = &mut self.port
         {
             self.jobs
