@@ -130,6 +130,12 @@ pub trait RootFs {
     /// # Errors
     /// When the file system cannot be read.
     fn free(&self) -> Result<u64, Ext4Error>;
+
+    /// Files and folders that may still be made.
+    ///
+    /// # Errors
+    /// When the file system cannot be read.
+    fn free_inodes(&self) -> Result<u32, Ext4Error>;
 }
 
 /// An ext4 file system in a partition of an image.
@@ -368,6 +374,12 @@ impl<D: Read + Write + Seek + Send + 'static> RootFs for Ext4<D> {
             .free_blocks_count
             .saturating_sub(superblock.r_blocks_count);
         Ok(blocks * u64::from(superblock.block_size()))
+    }
+
+    fn free_inodes(&self) -> Result<u32, Ext4Error> {
+        let superblock =
+            Superblock::read(self.disk.as_ref()).map_err(|error| failed("looking at", "/", error))?;
+        Ok(superblock.free_inodes_count)
     }
 }
 

@@ -6,6 +6,9 @@ use disk_image::ext4::{Kind, RootFs, RootPath};
 use super::glob::Pattern;
 use super::plan::{Entry, Plan, owned_by_root};
 
+/// Folders above the plan's entries, and what a node makes at its first start.
+const SPARE_INODES: u64 = 64;
+
 /// Refuses a root partition without room for the plan, before anything is written.
 pub(super) fn check_room(plan: &Plan, root: &impl RootFs) -> Result<()> {
     let (needed, mut free) = (plan.bytes(), root.free()?);
@@ -22,6 +25,12 @@ pub(super) fn check_room(plan: &Plan, root: &impl RootFs) -> Result<()> {
         needed / 1024,
         free / 1024,
         (needed - free).div_ceil(1024)
+    );
+    let (files, inodes) = (plan.entries.len() as u64, u64::from(root.free_inodes()?));
+    ensure!(
+        files + SPARE_INODES <= inodes,
+        "the root file system can take {inodes} more files, and {} are needed: use a base image made with more inodes",
+        files + SPARE_INODES
     );
     Ok(())
 }

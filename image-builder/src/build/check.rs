@@ -15,7 +15,7 @@ use super::plan::{Entry, Plan};
 use crate::copy::write_sparse;
 use crate::tool::Tool;
 
-const E2FSCK: Tool = Tool {
+pub(super) const E2FSCK: Tool = Tool {
     name: "e2fsck",
     package: "e2fsprogs",
 };

@@ -2,8 +2,8 @@
 
 use std::fs::File;
 
-use anyhow::{Context as _, Result};
-use disk_image::ext4::Ext4;
+use anyhow::{Context as _, Result, ensure};
+use disk_image::ext4::{Ext4, Summary};
 use disk_image::fat::BootPartition;
 use disk_image::mbr::{Mbr, Partition, Sector};
 
@@ -78,10 +78,21 @@ impl std::fmt::Display for Layout {
         } else {
             shapes.join(", ")
         };
-        let (system, mib) = (&self.system.name, self.root.length >> 20);
+        let (system, mib) = (&self.system, self.root.length >> 20);
+        let managers = system.network_managers.join(", ");
         write!(
             f,
-            "{system}; its boot partition takes settings by {shapes}; root partition of {mib} MiB"
+            "{}; its boot partition takes settings by {shapes}; network: {}; Docker: {}; root partition of {mib} MiB",
+            system.name,
+            if managers.is_empty() {
+                "nobody known"
+            } else {
+                &managers
+            },
+            system
+                .docker
+                .as_deref()
+                .unwrap_or("none, nodes will have no engine")
         )
     }
 }
@@ -98,14 +109,38 @@ pub(super) fn run(first_sector: &Sector, length: u64, image: &mut File) -> Resul
     fat.close()?;
     let shapes = BootShape::recognise(&names, &String::from_utf8_lossy(&command_line));
 
+    check_file_system(
+        &Summary::read(image.try_clone().context("opening it")?, &root)?,
+        root.number,
+    )?;
     let ext4 = Ext4::open_read_only(image.try_clone().context("opening it")?, &root)?;
     let system = System::examine(&ext4)?;
+    ensure!(
+        system.systemd,
+        "its system has no systemd, which starts the agent"
+    );
     Ok(Layout {
         boot,
         root,
         shapes,
         system,
     })
+}
+
+/// Refuses what would be damaged by writing.
+fn check_file_system(summary: &Summary, partition: u8) -> Result<()> {
+    ensure!(
+        summary.unwritable.is_empty(),
+        "the file system of partition {partition} has features with which it cannot be changed here ({}): use another image, \
+         or take them away with tune2fs",
+        summary.unwritable.join(", ")
+    );
+    ensure!(
+        summary.clean,
+        "the file system of partition {partition} was not unmounted cleanly (its journal or its state says so): --repair \
+         repairs the copy with `e2fsck -fp`, the base stays as it is; or use a fresh image"
+    );
+    Ok(())
 }
 
 #[cfg(test)]

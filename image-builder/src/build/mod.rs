@@ -14,6 +14,7 @@ mod overlay;
 mod plan;
 mod preload;
 pub(crate) mod record;
+mod repair;
 mod settings_file;
 mod stamp;
 
@@ -32,6 +33,7 @@ use crate::artefacts::{self, Built, beside, file_name};
 use crate::checksum::Hashing;
 use crate::copy::write_sparse;
 use crate::draft::{self, Draft};
+use crate::opened::root_partition;
 use crate::progress::Progress;
 use crate::release::ImageFile;
 use plan::Plan;
@@ -47,6 +49,8 @@ pub struct Inputs {
     pub overlay: PathBuf,
     /// Docker archives whose images the agent loads at the first boot.
     pub preload: Vec<PathBuf>,
+    /// Whether a root file system that was in use is repaired, in the copy.
+    pub repair: bool,
     /// Time of everything that is written, in seconds since 1970.
     pub epoch: u64,
 }
@@ -136,6 +140,7 @@ pub fn run(inputs: &Inputs, outputs: &Outputs, progress: &Progress) -> Result<()
         agent,
         overlay,
         preload,
+        repair,
         epoch,
     } = inputs;
     let mut files = vec![base.as_path(), agent];
@@ -158,6 +163,12 @@ pub fn run(inputs: &Inputs, outputs: &Outputs, progress: &Progress) -> Result<()
         sha256: source.finish(),
     };
 
+    if *repair {
+        progress.say("repairing the root file system of the copy");
+        let table = Mbr::parse(&first_sector, Some(length)).with_context(|| base.display().to_string())?;
+        repair::run(image.file(), root_partition(&table)?, *epoch)
+            .with_context(|| format!("repairing a copy of {}", base.display()))?;
+    }
     let layout = examine::run(&first_sector, length, image.file())
         .with_context(|| format!("the base image {}", base.display()))?;
     progress.say(format_args!("base image: {layout}"));

@@ -29,6 +29,9 @@ pub(super) struct Arguments {
     /// NAME.img or NAME.img.zip; both are made, and beside them .sha256, .bmap (block map) and .manifest.json.
     #[arg(long, value_name = "FILE")]
     output: PathBuf,
+    /// If the root file system was not unmounted cleanly, repair it in the copy (`e2fsck -fp`); the base stays as it is.
+    #[arg(long)]
+    repair: bool,
     /// Sign everything with this secret key of minisign.
     #[arg(long, value_name = "FILE")]
     sign_key: Option<PathBuf>,
@@ -43,6 +46,7 @@ impl Arguments {
             overlay,
             preload,
             output,
+            repair,
             sign_key,
         } = self;
         let outputs = Outputs {
@@ -57,6 +61,7 @@ impl Arguments {
                 agent,
                 overlay,
                 preload,
+                repair,
                 epoch,
             },
             &outputs,

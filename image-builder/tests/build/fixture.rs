@@ -132,6 +132,7 @@ impl Fixture {
             agent: self.path("agent"),
             overlay: self.path("overlay"),
             preload: Vec::new(),
+            repair: false,
             epoch: EPOCH,
         }
     }

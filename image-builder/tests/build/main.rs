@@ -4,6 +4,7 @@
 
 mod artefacts;
 mod bad_input;
+mod bases;
 mod fixture;
 mod look;
 
