@@ -2,9 +2,14 @@
 //! show the status, and change what Swarm is to run; each stands behind a guard.
 
 mod body;
+mod dashboard;
+mod live;
 mod login;
+mod metrics;
 mod mycluster;
+mod node;
 mod openapi;
+mod overview;
 mod pass_on;
 mod problem;
 mod routes;
@@ -29,11 +34,14 @@ use tokio::sync::watch;
 
 use crate::access::{Access, Origin};
 use crate::engine::swarm::Invitation;
+use crate::events::Events;
 use crate::members::Members;
 use crate::services::Swarm;
 use crate::status::Status;
 
 pub use login::{Begin, Given, LinkWish, Me, TokenWish};
+pub use node::{Exec, LIMIT_MAX};
+pub use overview::Looked;
 pub use problem::{Problem, Told};
 pub use routes::router;
 pub use services::{Move, Scale};
@@ -54,6 +62,10 @@ pub struct App {
     pub swarm: Swarm,
     /// Who may do what.
     pub access: Access,
+    /// What happened.
+    pub events: Events,
+    /// The last look at the swarm.
+    pub looked: Looked,
 }
 
 /// The routes that only members reach.

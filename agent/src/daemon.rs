@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use board::{Board, Clock};
 
 use crate::access::Access;
-use crate::api::{self, App};
+use crate::api::{self, App, Looked};
 use crate::engine;
 use crate::engine::configure::Configurator;
 use crate::engine::control_plane::ControlPlane;
@@ -24,6 +24,7 @@ use crate::engine::docker::Engine;
 use crate::engine::plan::Planner;
 use crate::engine::preload::{self, Preloads};
 use crate::engine::run::{EngineStatus, Place};
+use crate::events::{self, Events};
 use crate::members::Members;
 use crate::network::dns::forward::Places;
 use crate::network::role::Leadership;
@@ -91,9 +92,15 @@ pub async fn run(mut options: Options) -> anyhow::Result<()> {
         members: members.clone(),
         swarm: Swarm::new(options.docker_socket.clone()),
         access: Access::open(&options.state),
+        events: Events::default(),
+        looked: Looked::default(),
     };
     let server = tokio::spawn(api::serve_local(listener, api::router(&app)));
-    let counting = tokio::spawn(services::watch(app.swarm.clone(), status.clone()));
+    let counting = tokio::spawn(services::watch(
+        app.swarm.clone(),
+        status.clone(),
+        app.events.clone(),
+    ));
 
     let (place_sender, place) = watch::channel(Place::default());
     let (engine_sender, mut engine) = watch::channel(EngineStatus::default());
@@ -168,6 +175,7 @@ pub async fn run(mut options: Options) -> anyhow::Result<()> {
         status_sender.send_if_modified(|shown| {
             let changed = **shown != board.status;
             if changed {
+                app.events.add(events::of_status(shown, &board.status));
                 *shown = Arc::new(board.status.clone());
             }
             changed

@@ -31,7 +31,7 @@ pub(super) async fn at_manager(State(app): State<App>, request: Request, next: N
     match target {
         Target::Here => next.run(request).await,
         Target::Nowhere(reason) => Problem::Unavailable(reason.to_owned()).into_response(),
-        Target::Master(address, interface) => pass_on(&app, address, &interface, request)
+        Target::There(address, interface) => pass_on(&app, address, &interface, request)
             .await
             .unwrap_or_else(IntoResponse::into_response),
     }
@@ -52,13 +52,14 @@ pub(super) async fn counted(State(app): State<App>, request: Request, next: Next
 
 /// Where a request goes.
 #[derive(Debug, PartialEq, Eq)]
-enum Target {
+pub(super) enum Target {
     Here,
-    Master(SocketAddrV4, String),
+    There(SocketAddrV4, String),
     Nowhere(&'static str),
 }
 
-fn target(status: &Status) -> Target {
+/// Where a request for a manager goes.
+pub(super) fn target(status: &Status) -> Target {
     match (
         status.engine.swarm,
         status.role,
@@ -66,7 +67,7 @@ fn target(status: &Status) -> Target {
         &status.interface,
     ) {
         (SwarmPart::Manager | SwarmPart::Leader, ..) => Target::Here,
-        (_, Role::Node, Some(master), Some(interface)) => Target::Master(
+        (_, Role::Node, Some(master), Some(interface)) => Target::There(
             SocketAddrV4::new(master.address, members::PORT),
             interface.clone(),
         ),
@@ -75,7 +76,8 @@ fn target(status: &Status) -> Target {
     }
 }
 
-async fn pass_on(
+/// Lets another member answer.
+pub(super) async fn pass_on(
     app: &App,
     to: SocketAddrV4,
     interface: &str,
@@ -84,8 +86,7 @@ async fn pass_on(
     let members = app.members.as_ref();
     let members =
         members.ok_or_else(|| Problem::Unavailable("this node has no cluster secret".to_owned()))?;
-    let unreachable =
-        |error: &dyn std::fmt::Display| Problem::Upstream(format!("asking the master: {error}"));
+    let unreachable = |error: &dyn std::fmt::Display| Problem::Upstream(format!("asking {to}: {error}"));
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, BODY_MAX)
         .await
@@ -119,7 +120,7 @@ async fn pass_on(
 }
 
 /// A body that goes on for as long as somebody reads it; the connection ends with it.
-pub(super) fn streamed(body: Incoming, connection: Connection) -> Body {
+fn streamed(body: Incoming, connection: Connection) -> Body {
     let parts = stream::unfold((body, connection), |(mut body, connection)| async move {
         loop {
             match body.frame().await? {
@@ -144,7 +145,7 @@ mod tests {
     fn a_manager_serves_and_others_pass_on() {
         let mut status = example();
         let master = SocketAddrV4::new([192, 168, 200, 1].into(), members::PORT);
-        assert_eq!(target(&status), Target::Master(master, "eth0.200".to_owned()));
+        assert_eq!(target(&status), Target::There(master, "eth0.200".to_owned()));
         status.engine.swarm = SwarmPart::Manager;
         assert_eq!(target(&status), Target::Here);
         status.engine.swarm = SwarmPart::None;

@@ -6,10 +6,12 @@ use axum::extract::DefaultBodyLimit;
 use axum::handler::Handler;
 use axum::http::Method;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{MethodFilter, MethodRouter, on};
+use axum::routing::{MethodFilter, MethodRouter, get, on};
 
 use super::pass_on::{at_manager, counted};
-use super::{App, Problem, login, mycluster, openapi, services, status};
+use super::{
+    App, Problem, dashboard, live, login, metrics, mycluster, node, openapi, overview, services, status,
+};
 use crate::access::{Gate, Level, guard};
 
 /// Longest body of a request.
@@ -24,6 +26,8 @@ pub(super) enum At {
     Node,
     /// On a manager; other nodes pass it on.
     Manager,
+    /// On the node that it names.
+    Named,
 }
 
 /// One route.
@@ -62,6 +66,13 @@ impl Route {
         }
     }
 
+    fn on_a_node(self) -> Self {
+        Self {
+            at: At::Named,
+            ..self
+        }
+    }
+
     fn login(self) -> Self {
         Self {
             is_login: true,
@@ -73,6 +84,9 @@ impl Route {
 /// All routes.
 pub(super) fn routes() -> Vec<Route> {
     let mut all = about_the_node();
+    all.extend(of_the_dashboard());
+    all.extend(to_watch());
+    all.extend(on_a_node());
     all.extend(about_services());
     all.extend(of_mycluster());
     all
@@ -153,6 +167,85 @@ fn about_the_node() -> Vec<Route> {
             "End a token for scripts",
             login::revoke,
         ),
+    ]
+}
+
+fn of_the_dashboard() -> Vec<Route> {
+    let file = |path, handler: MethodRouter<App>| Route {
+        method: Method::GET,
+        path,
+        need: Level::Anybody,
+        at: At::Node,
+        is_login: false,
+        summary: "The dashboard",
+        handler,
+    };
+    vec![
+        file("/", get(dashboard::index)),
+        file("/style.css", get(dashboard::style)),
+        file("/icon.svg", get(dashboard::icon)),
+        file("/main.js", get(dashboard::main)),
+        file("/api.js", get(dashboard::api)),
+        file("/dom.js", get(dashboard::dom)),
+        file("/nodes.js", get(dashboard::nodes)),
+        file("/services.js", get(dashboard::services)),
+    ]
+}
+
+fn to_watch() -> Vec<Route> {
+    use Level::Anybody;
+    vec![
+        Route::new(
+            Method::GET,
+            "/api/v1/overview",
+            Anybody,
+            "Nodes, services and tasks at one look",
+            overview::give,
+        )
+        .at_manager(),
+        Route::new(
+            Method::GET,
+            "/api/v1/live",
+            Anybody,
+            "Status, overview and events, as they change",
+            live::live,
+        ),
+        Route::new(
+            Method::GET,
+            "/api/v1/events",
+            Anybody,
+            "What happened",
+            live::events,
+        ),
+        Route::new(
+            Method::GET,
+            "/metrics",
+            Anybody,
+            "Metrics for Prometheus",
+            metrics::give,
+        ),
+    ]
+}
+
+fn on_a_node() -> Vec<Route> {
+    use Level::{Reader, Root};
+    vec![
+        Route::new(
+            Method::GET,
+            "/api/v1/nodes/{name}/journal",
+            Reader,
+            "A node's journal",
+            node::journal,
+        )
+        .on_a_node(),
+        Route::new(
+            Method::POST,
+            "/api/v1/nodes/{name}/exec",
+            Root,
+            "Run a command on a node",
+            node::exec,
+        )
+        .on_a_node(),
     ]
 }
 
@@ -285,7 +378,7 @@ pub fn router(app: &App) -> Router {
             is_login: route.is_login,
         };
         let handler = match route.at {
-            At::Node => route.handler,
+            At::Node | At::Named => route.handler,
             At::Manager => {
                 let counted = route.handler.layer(from_fn_with_state(app.clone(), counted));
                 counted.layer(from_fn_with_state(app.clone(), at_manager))
@@ -301,16 +394,22 @@ pub fn router(app: &App) -> Router {
         .with_state(app.clone())
 }
 
-/// What other members pass on to this node: they have looked at who asks.
+/// What other members pass on to this node: they have looked at who asks. Nothing is passed on a second time.
 pub(super) fn passed_on(app: &App) -> Router {
+    let app = App {
+        members: None,
+        ..app.clone()
+    };
     let mut router = Router::new();
-    for route in routes().into_iter().filter(|route| route.at == At::Manager) {
-        let handler = route.handler.layer(from_fn_with_state(app.clone(), counted));
+    for route in routes() {
+        let handler = match route.at {
+            At::Node => continue,
+            At::Named => route.handler,
+            At::Manager => route.handler.layer(from_fn_with_state(app.clone(), counted)),
+        };
         router = router.route(&format!("{PASSED_ON}{}", route.path), handler);
     }
-    router
-        .layer(DefaultBodyLimit::max(BODY_MAX))
-        .with_state(app.clone())
+    router.layer(DefaultBodyLimit::max(BODY_MAX)).with_state(app)
 }
 
 async fn nothing_here() -> Problem {

@@ -37,9 +37,9 @@ pub struct Move {
 #[serde(deny_unknown_fields)]
 pub(super) struct LogQuery {
     #[serde(default = "tail")]
-    tail: u32,
+    pub(super) tail: u32,
     #[serde(default)]
-    follow: bool,
+    pub(super) follow: bool,
 }
 
 fn tail() -> u32 {
@@ -138,7 +138,7 @@ pub(super) async fn logs(
 }
 
 /// A stream of lines as an answer.
-pub(super) fn json_lines(lines: impl futures_util::Stream<Item = LogLine> + Send + 'static) -> Response {
+fn json_lines(lines: impl futures_util::Stream<Item = LogLine> + Send + 'static) -> Response {
     let lines = lines.map(|line| serde_json::to_string(&line).map(|text| text + "\n"));
     (
         [(CONTENT_TYPE, "application/x-ndjson")],

@@ -48,7 +48,8 @@ impl Counters {
             lost.slot.is_some()
                 && lost.node.as_deref().is_some_and(is_lost)
                 && lost.state == "running"
-                && lost.desired != "running"
+                // What its user takes away is to be removed.
+                && lost.desired == "shutdown"
                 && tasks.iter().any(successor)
         };
         let replaced: Vec<_> = tasks

@@ -1,6 +1,5 @@
 //! Services through Docker's API on a manager: the only file here that talks to it.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::Duration;
@@ -8,7 +7,7 @@ use std::time::Duration;
 use bollard::Docker;
 use bollard::container::LogOutput;
 use bollard::errors::Error;
-use bollard::models::{Service, ServiceSpec};
+use bollard::models::ServiceSpec;
 use bollard::query_parameters::{
     ListImagesOptions, ListNodesOptions, ListServicesOptions, ListTasksOptions, LogsOptions,
     UpdateServiceOptions,
@@ -17,7 +16,7 @@ use futures_util::{Stream, StreamExt};
 use serde::{Deserialize, Serialize};
 
 use super::definition::{Definition, ServiceName};
-use super::seen::{NodeSeen, ServiceSeen, TaskSeen};
+use super::seen::{NodeSeen, Overview, ServiceSeen, TaskSeen};
 use super::spec;
 use crate::engine::docker::Engine;
 
@@ -94,26 +93,24 @@ impl Swarm {
             .map_err(|error| Failure::Docker(format!("{error:#}")))
     }
 
+    /// Everything at one look: the nodes and services by name, the tasks by service and slot, the newest first.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub async fn overview(&self) -> Result<Overview, Failure> {
+        let docker = self.client().await?;
+        let nodes = docker.list_nodes(None::<ListNodesOptions>).await?;
+        let services = docker.list_services(None::<ListServicesOptions>).await?;
+        let tasks = docker.list_tasks(None::<ListTasksOptions>).await?;
+        Ok(spec::overview(&nodes, &services, &tasks))
+    }
+
     /// All services, by name.
     ///
     /// # Errors
     /// See [`Failure`].
     pub async fn services(&self) -> Result<Vec<ServiceSeen>, Failure> {
-        let docker = self.client().await?;
-        let services = docker.list_services(None::<ListServicesOptions>).await?;
-        let tasks = self.tasks_of(&docker, &services).await?;
-        let count = |name: &str| {
-            tasks
-                .iter()
-                .filter(|task| task.service == name && task.is_running())
-                .count()
-        };
-        let mut seen: Vec<_> = services.iter().filter_map(spec::service_seen).collect();
-        for service in &mut seen {
-            service.running = count(&service.name) as u64;
-        }
-        seen.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(seen)
+        Ok(self.overview().await?.services)
     }
 
     /// One service.
@@ -131,32 +128,7 @@ impl Swarm {
     /// # Errors
     /// See [`Failure`].
     pub async fn tasks(&self) -> Result<Vec<TaskSeen>, Failure> {
-        let docker = self.client().await?;
-        let services = docker.list_services(None::<ListServicesOptions>).await?;
-        self.tasks_of(&docker, &services).await
-    }
-
-    async fn tasks_of(&self, docker: &Docker, services: &[Service]) -> Result<Vec<TaskSeen>, Failure> {
-        let names = services
-            .iter()
-            .filter_map(|service| Some((service.id.clone()?, service.spec.as_ref()?.name.clone()?)));
-        let names: HashMap<_, _> = names.collect();
-        let nodes = docker.list_nodes(None::<ListNodesOptions>).await?;
-        let nodes = nodes
-            .iter()
-            .filter_map(spec::node_seen)
-            .map(|node| (node.id, node.hostname))
-            .collect();
-        let tasks = docker.list_tasks(None::<ListTasksOptions>).await?;
-        let mut seen: Vec<_> = tasks
-            .iter()
-            .filter_map(|task| spec::task_seen(task, &names, &nodes))
-            .collect();
-        seen.sort_by(|a, b| {
-            let key = |task: &TaskSeen| (task.service.clone(), task.slot, std::cmp::Reverse(task.since));
-            key(a).cmp(&key(b)).then_with(|| a.id.cmp(&b.id))
-        });
-        Ok(seen)
+        Ok(self.overview().await?.tasks)
     }
 
     /// The swarm's nodes, by name.
@@ -166,9 +138,7 @@ impl Swarm {
     pub async fn nodes(&self) -> Result<Vec<NodeSeen>, Failure> {
         let docker = self.client().await?;
         let nodes = docker.list_nodes(None::<ListNodesOptions>).await?;
-        let mut seen: Vec<_> = nodes.iter().filter_map(spec::node_seen).collect();
-        seen.sort_by(|a, b| a.hostname.cmp(&b.hostname).then_with(|| a.id.cmp(&b.id)));
-        Ok(seen)
+        Ok(spec::overview(&nodes, &[], &[]).nodes)
     }
 
     /// Makes a service, or puts this definition in place of its old one; whether it is new.

@@ -10,5 +10,5 @@ mod tally;
 pub use counters::Counters;
 pub use definition::{Definition, Port, Protocol, ServiceName};
 pub use docker::{Failure, ImageSeen, LogLine, Swarm};
-pub use seen::{NodeSeen, ServiceSeen, TaskSeen};
+pub use seen::{NodeSeen, Overview, ServiceSeen, TaskSeen};
 pub use tally::{Tally, watch};

@@ -77,6 +77,28 @@ pub struct NodeSeen {
     pub memory: Option<i64>,
 }
 
+/// The swarm at one look.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Overview {
+    /// The nodes.
+    pub nodes: Vec<NodeSeen>,
+    /// The services.
+    pub services: Vec<ServiceSeen>,
+    /// Their tasks.
+    pub tasks: Vec<TaskSeen>,
+}
+
+impl Overview {
+    /// Without tasks of the past, except those that failed.
+    pub fn of_now(mut self) -> Self {
+        let failed = |task: &TaskSeen| task.state == "failed" || task.state == "rejected";
+        self.tasks
+            .retain(|task| task.desired == "running" || failed(task));
+        self
+    }
+}
+
 impl TaskSeen {
     /// Whether it does its work.
     pub fn is_running(&self) -> bool {

@@ -9,7 +9,7 @@ use bollard::models::{
 };
 
 use super::definition::{Definition, Port, Protocol, ServiceName, check_node, check_replicas};
-use super::seen::{NodeSeen, ServiceSeen, TaskSeen};
+use super::seen::{NodeSeen, Overview, ServiceSeen, TaskSeen};
 
 /// The constraint that a service runs on one node only.
 const ON_NODE: &str = "node.hostname==";
@@ -143,8 +143,48 @@ fn port_of(api: &EndpointPortConfig) -> Option<Port> {
     })
 }
 
+/// All of it, in order.
+pub(super) fn overview(nodes: &[Node], services: &[Service], tasks: &[Task]) -> Overview {
+    let names = |(id, name): (&Option<String>, Option<&String>)| Some((id.clone()?, name?.clone()));
+    let of_services = services.iter().map(|service| {
+        (
+            &service.id,
+            service.spec.as_ref().and_then(|spec| spec.name.as_ref()),
+        )
+    });
+    let of_services: HashMap<_, _> = of_services.filter_map(names).collect();
+    let mut nodes: Vec<_> = nodes.iter().filter_map(node_seen).collect();
+    let of_nodes: HashMap<_, _> = nodes
+        .iter()
+        .map(|node| (node.id.clone(), node.hostname.clone()))
+        .collect();
+    nodes.sort_by(|a, b| a.hostname.cmp(&b.hostname).then_with(|| a.id.cmp(&b.id)));
+    let mut tasks: Vec<_> = tasks
+        .iter()
+        .filter_map(|task| task_seen(task, &of_services, &of_nodes))
+        .collect();
+    tasks.sort_by(|a, b| {
+        let order = a.service.cmp(&b.service).then(a.slot.cmp(&b.slot));
+        order.then(b.since.cmp(&a.since)).then_with(|| a.id.cmp(&b.id))
+    });
+    let mut running = HashMap::<&str, u64>::new();
+    for task in tasks.iter().filter(|task| task.is_running()) {
+        *running.entry(&task.service).or_default() += 1;
+    }
+    let mut services: Vec<_> = services.iter().filter_map(service_seen).collect();
+    for service in &mut services {
+        service.running = running.get(service.name.as_str()).copied().unwrap_or_default();
+    }
+    services.sort_by(|a, b| a.name.cmp(&b.name));
+    Overview {
+        nodes,
+        services,
+        tasks,
+    }
+}
+
 /// What is shown of a service. Running tasks are counted elsewhere.
-pub(super) fn service_seen(service: &Service) -> Option<ServiceSeen> {
+fn service_seen(service: &Service) -> Option<ServiceSeen> {
     let spec = service.spec.as_ref()?;
     let task = spec.task_template.as_ref();
     let container = task.and_then(|task| task.container_spec.as_ref());
@@ -184,7 +224,7 @@ pub(super) fn service_seen(service: &Service) -> Option<ServiceSeen> {
 }
 
 /// What is shown of a task. `services` and `nodes` are names by identifier.
-pub(super) fn task_seen(
+fn task_seen(
     task: &Task,
     services: &HashMap<String, String>,
     nodes: &HashMap<String, String>,
@@ -216,7 +256,7 @@ pub(super) fn task_seen(
 }
 
 /// What is shown of a node.
-pub(super) fn node_seen(node: &Node) -> Option<NodeSeen> {
+fn node_seen(node: &Node) -> Option<NodeSeen> {
     let spec = node.spec.clone().unwrap_or_default();
     let status = node.status.clone().unwrap_or_default();
     let description = node.description.clone().unwrap_or_default();

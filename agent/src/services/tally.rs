@@ -8,8 +8,10 @@ use tokio::sync::watch;
 
 use super::counters::Counters;
 use super::docker::{Failure, Swarm};
+use super::seen::Overview;
 use super::spec::epoch_seconds;
 use crate::engine::run::SwarmPart;
+use crate::events::{self, Events};
 use crate::status::Status;
 
 /// The swarm's label.
@@ -88,19 +90,30 @@ fn parse(text: &str) -> Counters {
     serde_json::from_str(text).unwrap_or_default()
 }
 
-/// Counts for ever, while this node leads the swarm.
-pub async fn watch(swarm: Swarm, status: watch::Receiver<Arc<Status>>) {
+/// Counts and tells what happens, for ever, while this node leads the swarm.
+pub async fn watch(swarm: Swarm, status: watch::Receiver<Arc<Status>>, happened: Events) {
+    let mut before: Option<Overview> = None;
     loop {
         tokio::time::sleep(INTERVAL).await;
         if status.borrow().engine.swarm != SwarmPart::Leader {
+            before = None;
             continue;
         }
         let look = async {
-            let (nodes, tasks) = (swarm.nodes().await?, swarm.tasks().await?);
-            swarm.count(|counters| counters.observe(&nodes, &tasks)).await
+            let now = swarm.overview().await?;
+            swarm
+                .count(|counters| counters.observe(&now.nodes, &now.tasks))
+                .await?;
+            Ok::<_, Failure>(now)
         };
-        if let Err(error) = look.await {
-            tracing::debug!("counting: {error}");
+        match look.await {
+            Ok(now) => {
+                if let Some(before) = &before {
+                    happened.add(events::of_swarm(before, &now));
+                }
+                before = Some(now);
+            }
+            Err(error) => tracing::debug!("counting: {error}"),
         }
     }
 }
