@@ -1,8 +1,17 @@
 //! The command line: one file per subcommand, with its arguments and its `run`.
 
+mod daemon;
+mod events;
+mod exec;
 mod first_boot;
+mod images;
+mod login;
+mod logs;
+mod nodes;
 mod run;
+mod service;
 mod status;
+mod support_bundle;
 
 use std::process::ExitCode;
 
@@ -11,6 +20,10 @@ use clap::{Parser, Subcommand};
 const EXAMPLES: &str = "Examples:
   cluster-lab status          what this node is, which master and nodes it sees, what it waits for
   cluster-lab status --json   the same for programs
+  cluster-lab services        what runs on the cluster; `cluster-lab service --help` to change it
+  cluster-lab logs web -f     what a service or a node says
+  cluster-lab exec -- uptime  a command on all nodes at once
+  cluster-lab login           a link to the dashboard that allows changes
   cluster-lab -v run          the daemon in the foreground, with its reasons
   cluster-lab first-boot      the steps of the first boot that are not done yet
 
@@ -33,6 +46,24 @@ pub struct Cli {
 pub enum Command {
     /// Do what a new card needs once: name, identity, keys, account, size. Run by the system at every boot
     FirstBoot(first_boot::Args),
+    /// Show the nodes of the swarm
+    Nodes(nodes::Args),
+    /// Show the services, and where they run
+    Services(service::ListArgs),
+    /// Make, change, move or remove a service
+    Service(service::Args),
+    /// Show the images on this node
+    Images(images::Args),
+    /// Show what a service or a node says
+    Logs(logs::Args),
+    /// Show what happened in the cluster
+    Events(events::Args),
+    /// Run a command on all nodes at once
+    Exec(exec::Args),
+    /// Make a link that logs in to the dashboard, or a token for scripts
+    Login(login::Args),
+    /// Write what somebody who helps must know into a file, without secrets
+    SupportBundle(support_bundle::Args),
     /// Be a node of the cluster: take the master or node role and keep it. Run by the system as a service
     Run(run::Args),
     /// Show what this node is, which master and nodes it sees, what it waits for
@@ -46,6 +77,15 @@ pub enum Command {
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::FirstBoot(args) => first_boot::run(&args),
+        Command::Nodes(args) => nodes::run(&args),
+        Command::Services(args) => service::list(&args),
+        Command::Service(args) => service::run(&args),
+        Command::Images(args) => images::run(&args),
+        Command::Logs(args) => logs::run(&args),
+        Command::Events(args) => events::run(&args),
+        Command::Exec(args) => exec::run(&args),
+        Command::Login(args) => login::run(&args),
+        Command::SupportBundle(args) => support_bundle::run(&args),
         Command::Run(args) => run::run(args),
         Command::Status(args) => status::run(&args),
     }

@@ -4,6 +4,7 @@
 #![expect(clippy::expect_used, reason = "a test, all of it")]
 
 mod clients;
+mod commands;
 mod docker;
 mod engine;
 mod faults;

@@ -183,6 +183,37 @@ fn a_service_is_made_scaled_moved_lost_with_its_node_and_removed_through_any_nod
         "{stats}"
     );
 
+    let words = ["services", "service"].map(|word| {
+        let mut command = machine.inside(env!("CARGO_BIN_EXE_cluster-lab"));
+        command.arg(word).arg("--socket").arg(machine.file("socket"));
+        command
+    });
+    let [mut services, mut service] = words;
+    let output = service.args(["scale", "web", "2"]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let output = services.output().unwrap();
+    let table = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        table.starts_with("SERVICE  RUNNING  IMAGE    PORTS  NODES\nweb ") && table.contains("/2  "),
+        "{table}"
+    );
+    let (status, _) = client.send("POST", "/services/web/scale", Some(json!({"replicas": 3})));
+    assert_eq!(status, 200);
+    eventually("three run again", PATIENCE, || {
+        match client.get("/services/web") {
+            seen if seen["running"] == 3 => Ok(()),
+            seen => Err(seen.to_string()),
+        }
+    });
+
+    let is_lost = |task: &&Value| task["desired"] == "running" && task["node"] == name;
+    let lost = client
+        .get("/tasks")
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(is_lost)
+        .count();
     lab.cut(node);
     let machine = &lab.machines[master];
     let client = Client {
@@ -192,8 +223,8 @@ fn a_service_is_made_scaled_moved_lost_with_its_node_and_removed_through_any_nod
     };
     on_node(&client, &machine.name, 3);
     let stats = eventually("counted", PATIENCE, || match client.get("/stats") {
-        stats if stats["workers.failures"] == 1 && stats["containers.relocated"] != 0 => Ok(stats),
-        stats => Err(stats.to_string()),
+        stats if stats["workers.failures"] == 1 && stats["containers.relocated"] == lost => Ok(stats),
+        stats => Err(format!("{lost} lost; {stats}")),
     });
     // Nothing is counted again on the next looks.
     std::thread::sleep(Duration::from_secs(11));
