@@ -12,6 +12,7 @@ pub mod checksum;
 pub mod cli;
 pub mod consul_image;
 mod copy;
+pub mod deb;
 pub mod difference;
 mod download;
 mod draft;

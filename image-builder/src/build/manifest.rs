@@ -20,6 +20,8 @@ struct Text {
     #[serde(default)]
     remove: Vec<String>,
     #[serde(default)]
+    cards_only: Vec<String>,
+    #[serde(default)]
     files: BTreeMap<String, FileText>,
     #[serde(default)]
     symlinks: BTreeMap<String, String>,
@@ -40,6 +42,8 @@ struct FileText {
 pub(super) struct Manifest {
     pub(super) blank: Vec<RootPath>,
     pub(super) remove: Vec<Pattern>,
+    /// What a Debian package leaves out.
+    pub(super) cards_only: Vec<RootPath>,
     /// Owner and mode of files and folders of the overlay; no mode is the default one.
     pub(super) attributes: BTreeMap<RootPath, Named>,
     pub(super) symlinks: BTreeMap<RootPath, String>,
@@ -79,6 +83,7 @@ pub(super) fn parse(text: &str) -> Result<Manifest> {
         version,
         blank,
         remove,
+        cards_only,
         files,
         symlinks,
     } = text;
@@ -86,11 +91,10 @@ pub(super) fn parse(text: &str) -> Result<Manifest> {
         version == 1,
         "version {version} of this file is not known here: only version 1 is"
     );
+    let paths = |texts: &[String]| texts.iter().map(|path| Ok(path.parse()?)).collect::<Result<_>>();
     Ok(Manifest {
-        blank: blank
-            .iter()
-            .map(|path| Ok(path.parse()?))
-            .collect::<Result<_>>()?,
+        blank: paths(&blank)?,
+        cards_only: paths(&cards_only)?,
         remove: remove
             .iter()
             .map(|pattern| Pattern::parse(pattern))

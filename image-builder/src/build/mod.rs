@@ -11,6 +11,7 @@ mod examine;
 mod glob;
 mod manifest;
 mod overlay;
+mod package;
 mod plan;
 mod preload;
 pub(crate) mod record;
@@ -26,6 +27,7 @@ use disk_image::ext4::Ext4;
 use disk_image::mbr::Mbr;
 use disk_image::source::Source;
 
+pub(crate) use agent::{INSTALLED, Machine};
 pub use base_image::BaseImage;
 pub use examine::BootShape;
 
@@ -36,6 +38,8 @@ use crate::draft::{self, Draft};
 use crate::opened::root_partition;
 use crate::progress::Progress;
 use crate::release::ImageFile;
+pub(crate) use package::Package;
+pub(crate) use plan::Entry;
 use plan::Plan;
 
 /// What a release image is made of.
@@ -148,7 +152,8 @@ pub fn run(inputs: &Inputs, outputs: &Outputs, progress: &Progress) -> Result<()
     outputs.check_apart_from(&files)?;
     let mut plan =
         overlay::read(overlay).with_context(|| format!("reading the overlay {}", overlay.display()))?;
-    agent::add(&mut plan, agent).with_context(|| format!("taking the agent {}", agent.display()))?;
+    agent::add(&mut plan, agent, Machine::Arm)
+        .with_context(|| format!("taking the agent {}", agent.display()))?;
     preload::add(&mut plan, preload)?;
     stamp::add(&mut plan, *epoch)?;
 

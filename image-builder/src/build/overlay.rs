@@ -15,6 +15,11 @@ const FILE_MODE: u16 = 0o644;
 
 /// The whole overlay as a plan.
 pub(super) fn read(folder: &Path) -> Result<Plan> {
+    Ok(read_with_cards_only(folder)?.0)
+}
+
+/// The whole overlay, and what of it is of no use but on a card.
+pub(super) fn read_with_cards_only(folder: &Path) -> Result<(Plan, Vec<RootPath>)> {
     let text = fs::read_to_string(folder.join(FILE_NAME)).with_context(|| format!("reading {FILE_NAME}"))?;
     let manifest = manifest::parse(&text).context(FILE_NAME)?;
     let mut plan = Plan {
@@ -31,13 +36,13 @@ pub(super) fn read(folder: &Path) -> Result<Plan> {
             "{FILE_NAME} makes {path} a link, but the overlay has a file of that name"
         );
     }
-    for path in manifest.attributes.keys() {
+    for path in manifest.attributes.keys().chain(&manifest.cards_only) {
         ensure!(
             matches!(plan.entries.get(path), Some(Entry::File(..) | Entry::Folder(_))),
             "{FILE_NAME} names {path}, which the overlay does not have"
         );
     }
-    Ok(plan)
+    Ok((plan, manifest.cards_only))
 }
 
 fn add_folder(plan: &mut Plan, manifest: &Manifest, folder: &Path, inside: Option<&RootPath>) -> Result<()> {

@@ -13,7 +13,7 @@ pub(super) const fn owned_by_root(mode: u16) -> Attributes {
 
 /// One name in the root file system.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Entry {
+pub(crate) enum Entry {
     /// A folder; one that the base image has keeps its owner and mode.
     Folder(Attributes),
     /// A file with these bytes.

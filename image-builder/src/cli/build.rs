@@ -75,7 +75,7 @@ impl Arguments {
 }
 
 /// `SOURCE_DATE_EPOCH` if it is set, else now.
-fn build_time() -> Result<u64> {
+pub(super) fn build_time() -> Result<u64> {
     match std::env::var("SOURCE_DATE_EPOCH") {
         Ok(text) => text
             .parse()

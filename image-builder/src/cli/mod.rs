@@ -3,6 +3,7 @@
 mod base;
 mod build;
 mod consul_image;
+mod deb;
 mod diff;
 mod inspect;
 mod verify;
@@ -22,6 +23,7 @@ enum Command {
     Base(base::Arguments),
     Build(build::Arguments),
     ConsulImage(consul_image::Arguments),
+    Deb(deb::Arguments),
     Diff(diff::Arguments),
     Inspect(inspect::Arguments),
     Verify(verify::Arguments),
@@ -37,6 +39,7 @@ impl Arguments {
             Command::Base(arguments) => arguments.run(),
             Command::Build(arguments) => arguments.run(),
             Command::ConsulImage(arguments) => arguments.run(),
+            Command::Deb(arguments) => arguments.run(),
             Command::Diff(arguments) => arguments.run(),
             Command::Inspect(arguments) => arguments.run(),
             Command::Verify(arguments) => arguments.run(),

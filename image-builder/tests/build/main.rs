@@ -7,6 +7,7 @@ mod bad_input;
 mod bases;
 mod fixture;
 mod look;
+mod package;
 
 use std::fs;
 use std::process::Command;
