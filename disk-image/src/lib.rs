@@ -8,6 +8,7 @@
 pub mod ext4;
 #[cfg(feature = "fat")]
 pub mod fat;
+pub mod free;
 pub mod mbr;
 pub mod ranges;
 #[cfg(feature = "source")]

@@ -4,5 +4,6 @@
 mod allocation;
 mod fat;
 mod fat_image;
+mod free;
 mod source;
 mod tools;
