@@ -8,11 +8,12 @@ use std::time::Instant;
 
 use anyhow::{Result, anyhow, bail};
 
-use crate::card::{Card, OpenCard};
-use crate::fan_out::{self, Tap};
+use crate::card::Card;
+use crate::fan_out::{self, Opened, PATIENCE, Tap};
 use crate::image::Image;
 use crate::job::Job;
 use crate::membership::Membership;
+use crate::open_card::OpenCard;
 use crate::report::{Event, Voice};
 use crate::settings::Wanted;
 use crate::size;
@@ -31,6 +32,8 @@ pub(crate) struct Manner<'a> {
     pub(crate) yes: bool,
     /// Say what would be done.
     pub(crate) dry_run: bool,
+    /// Write also what the image's file systems call free.
+    pub(crate) whole: bool,
     /// Let go of the cards at the end.
     pub(crate) eject: bool,
     pub(crate) interrupt: &'a Interrupt,
@@ -124,7 +127,16 @@ fn check<'a>(orders: &'a [Order], manner: &Manner<'_>) -> Result<Vec<Todo<'a>>> 
 
 /// Writes all cards, each on a thread of its own.
 fn write(todo: &[Todo<'_>], manner: &Manner<'_>, done: &mut dyn FnMut(&Order)) -> Result<()> {
-    let mut source = manner.image.source()?;
+    let Some(first) = todo.first() else {
+        return Ok(());
+    };
+    // Files read as zeros, so there is nothing to be gained.
+    let whole = manner.whole || todo.iter().all(|one| one.card.device().is_none());
+    let reopen = || -> io::Result<Opened> {
+        let source = manner.image.source().map_err(io::Error::other)?;
+        Ok(first.job.unpack(Box::new(source), whole))
+    };
+    let mut source = first.job.unpack(manner.image.source()?, whole);
     let mut open = Vec::new();
     for one in todo {
         match one.card.open() {
@@ -136,7 +148,7 @@ fn write(todo: &[Todo<'_>], manner: &Manner<'_>, done: &mut dyn FnMut(&Order)) -
             }
         }
     }
-    let (pump, taps) = fan_out::split(todo.len());
+    let (pump, taps) = fan_out::split(todo.len(), PATIENCE, &reopen);
     let alone = todo.len() == 1;
     let damaged = AtomicBool::new(false);
     let results: Vec<Result<()>> = std::thread::scope(|scope| {
@@ -218,7 +230,7 @@ impl Todo<'_> {
         });
     }
 
-    fn write(&self, open: OpenCard, tap: Tap, alone: bool, manner: &Manner<'_>) -> Result<()> {
+    fn write(&self, open: OpenCard, tap: Tap<'_>, alone: bool, manner: &Manner<'_>) -> Result<()> {
         let result = self.write_and_say(open, tap, alone, manner);
         if let Err(error) = &result {
             let (card, error) = (self.order.device.display().to_string(), format!("{error:#}"));
@@ -236,7 +248,7 @@ impl Todo<'_> {
     fn write_and_say(
         &self,
         mut open: OpenCard,
-        mut tap: Tap,
+        mut tap: Tap<'_>,
         alone: bool,
         manner: &Manner<'_>,
     ) -> Result<()> {

@@ -1,19 +1,19 @@
 //! What is written to: a block device, or a file as a virtual card.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-use nix::fcntl::{OFlag, PosixFadviseAdvice, posix_fadvise};
+use nix::fcntl::OFlag;
 use nix::sys::stat::{major, minor};
 
 use crate::candidate;
 use crate::device::Device;
 use crate::image::is_same;
-use crate::ioctl;
+use crate::open_card::OpenCard;
 use crate::size;
 
 /// A card that may be written to.
@@ -225,11 +225,7 @@ impl Card {
             file.set_len(size)
                 .with_context(|| format!("making {name} {size} bytes large"))?;
         }
-        Ok(OpenCard {
-            file,
-            is_block,
-            dirty: 0,
-        })
+        Ok(OpenCard::new(file, is_block))
     }
 
     /// After a failure: takes away a file that was made here.
@@ -249,89 +245,4 @@ fn attached(path: &Path, root: &Path) -> Option<String> {
         let file = std::fs::read_to_string(device.path().join("loop/backing_file")).ok()?;
         (Path::new(file.trim_end()) == path).then(|| format!("/dev/{}", device.file_name().to_string_lossy()))
     })
-}
-
-/// How much may wait in the system's cache: progress is honest then, and the last sync short.
-const DIRTY_MAX: u64 = 64 * 1024 * 1024;
-
-/// A card open for writing.
-#[derive(Debug)]
-pub struct OpenCard {
-    file: File,
-    is_block: bool,
-    dirty: u64,
-}
-
-impl OpenCard {
-    /// Whether it reads as zeros all over.
-    pub fn is_blank(&self) -> bool {
-        !self.is_block
-    }
-
-    /// Gives a file the length of what was written, where none was settled before.
-    ///
-    /// # Errors
-    /// When the file system refuses.
-    pub fn settle(&self, size: u64) -> io::Result<()> {
-        self.file.set_len(size)
-    }
-
-    /// Writes out what is in the system's cache, and drops it, so that the next read asks the card.
-    ///
-    /// # Errors
-    /// When the card did not take what was written.
-    pub fn sync_and_forget(&self) -> Result<()> {
-        self.file
-            .sync_all()
-            .context("writing to the card failed at the end: try another reader or card")?;
-        posix_fadvise(&self.file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED).context("dropping the cache")
-    }
-
-    /// Lets go of the card, where the reader can. False where it cannot, or for a file.
-    ///
-    /// # Errors
-    /// When it should and does not; the card is good nevertheless.
-    pub fn eject(&self) -> Result<bool> {
-        Ok(self.is_block && ioctl::eject(&self.file)?)
-    }
-
-    /// Lets the kernel see the new partitions.
-    ///
-    /// # Errors
-    /// When the kernel refuses; the card is good nevertheless.
-    pub fn reread_partition_table(&self) -> Result<()> {
-        if self.is_block {
-            ioctl::reread_partition_table(&self.file)?;
-        }
-        Ok(())
-    }
-}
-
-impl Read for OpenCard {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.file.read(buffer)
-    }
-}
-
-impl Write for OpenCard {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.file.write(bytes)?;
-        self.dirty += count as u64;
-        if self.is_block && self.dirty >= DIRTY_MAX {
-            self.flush()?;
-        }
-        Ok(count)
-    }
-
-    /// To the card, not only to the system.
-    fn flush(&mut self) -> io::Result<()> {
-        self.dirty = 0;
-        self.file.sync_data()
-    }
-}
-
-impl Seek for OpenCard {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.file.seek(to)
-    }
 }

@@ -1,5 +1,5 @@
 //! A card that was written earlier, against its image: bytes, and on the boot partition, where every card has its own
-//! settings, files.
+//! settings, files. What the image's file systems call free is nobody's and does not count.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -11,13 +11,16 @@ use std::sync::atomic::AtomicBool;
 use anyhow::{Context, Result, bail};
 use boot_config::FIRST_RUN_FILE;
 use disk_image::fat::BootPartition;
+use disk_image::free::FreeMap;
 use disk_image::mbr::{Mbr, Partition};
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 
+use crate::hash::STEP;
 use crate::image::Image;
 use crate::peek::Peek;
 use crate::progress::Progress;
 use crate::report::Voice;
+use crate::stream::mask;
 use crate::write::{BLOCK, Watch};
 
 /// Files of the boot partition that say something about one card.
@@ -59,7 +62,8 @@ pub(crate) fn card(device: &Path, image: &Image, interrupted: Arc<AtomicBool>) -
     // What the system remembers says nothing about the card.
     posix_fadvise(&card, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED).context("dropping the cache")?;
     let progress = Progress::new(Voice::People, "comparing", source.length(), interrupted);
-    let (length, boot_differs) = bytes(&mut source, &mut card, boot.as_ref(), &progress)?;
+    let mut free = FreeMap::new(&table);
+    let (length, boot_differs) = bytes(&mut source, &mut card, boot.as_ref(), &mut free, &progress)?;
     drop(progress);
     let settings = match boot.filter(|_| boot_differs) {
         Some(boot) => {
@@ -77,6 +81,7 @@ fn bytes(
     image: &mut impl Read,
     card: &mut impl Read,
     boot: Option<&Partition>,
+    free: &mut FreeMap,
     watch: &dyn Watch,
 ) -> Result<(u64, bool)> {
     let (mut expected, mut found) = (vec![0; BLOCK], vec![0; BLOCK]);
@@ -92,12 +97,18 @@ fn bytes(
         if watch.interrupted() {
             bail!("interrupted");
         }
+        free.observe(at, &expected);
+        let free = mask(free, at, count);
         let found = &mut found[..count];
         card.read_exact(found)
             .with_context(|| format!("reading at byte {at} of the card"))?;
         if found != expected {
             let pairs = expected.iter().zip(found).zip(at..);
             for (_, at) in pairs.filter(|((expected, found), _)| expected != found) {
+                if free >> (at % BLOCK as u64 / STEP as u64) & 1 == 1 {
+                    // Nobody reads it before it is written again, so a card may keep there what it had.
+                    continue;
+                }
                 if boot.is_some_and(|boot| (boot.start..boot.end()).contains(&at)) {
                     boot_differs = true;
                 } else {

@@ -1,48 +1,80 @@
 //! One image, unpacked once, for several cards.
 //!
-//! Each card has a queue of its own. A slow one makes the others wait only when it is [`QUEUE`] blocks behind; blocks are
-//! shared, so all queues together hold at most so many blocks and two more. A card that fails drops its queue and the
-//! others go on.
+//! Each card has a queue of its own, and all of them share the blocks. A card for which the others have waited too long
+//! is left behind: it empties its queue, then unpacks the image for itself. One that fails drops its queue. So none holds
+//! up the others.
 
 use std::io::{self, Read};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::time::{Duration, Instant};
 
-use crate::write::BLOCK;
+use crate::stream::{Blocks, Piece, Unpacked};
 
 /// Blocks of 4 MiB that the fastest card may be ahead of the slowest: half a minute of a slow card's writing.
 pub(crate) const QUEUE: usize = 8;
+/// How often a full queue is looked at.
+const STEP: Duration = Duration::from_millis(2);
 
-/// The end of the image is an empty block.
-type Piece = Result<Arc<[u8]>, (io::ErrorKind, String)>;
+type Queued = Result<Piece, (io::ErrorKind, String)>;
+
+/// How long the others starve, in sum, before a card is left behind.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// An image that is unpacked from its start.
+pub(crate) type Opened = Unpacked<Box<dyn Read + Send>>;
 
 /// Reads the image for all cards.
-pub(crate) struct Pump(Vec<SyncSender<Piece>>);
-
-/// The image, as one card reads it.
-pub(crate) struct Tap {
-    queue: Receiver<Piece>,
-    block: Arc<[u8]>,
-    position: usize,
-    /// The end was told: it stays the end, however often it is asked for.
-    ended: bool,
+pub(crate) struct Pump {
+    lanes: Vec<Lane>,
+    patience: Duration,
 }
 
-/// One pump with a tap for each of `count` cards.
-pub(crate) fn split(count: usize) -> (Pump, Vec<Tap>) {
-    let (senders, taps) = std::iter::repeat_with(|| {
+/// What the pump knows of a card.
+struct Lane {
+    queue: SyncSender<Queued>,
+    waiting: Arc<AtomicUsize>,
+    /// How long others starved because of it.
+    held_up: Duration,
+}
+
+/// The image, as one card reads it.
+pub(crate) struct Tap<'a> {
+    queue: Receiver<Queued>,
+    waiting: Arc<AtomicUsize>,
+    /// Where the next block starts.
+    at: u64,
+    reopen: &'a (dyn Fn() -> io::Result<Opened> + Sync),
+    own: Option<Opened>,
+}
+
+/// One pump with a tap for each of `count` cards. `reopen` opens the image once more, for a card that is left behind.
+pub(crate) fn split(
+    count: usize,
+    patience: Duration,
+    reopen: &(dyn Fn() -> io::Result<Opened> + Sync),
+) -> (Pump, Vec<Tap<'_>>) {
+    let (lanes, taps) = std::iter::repeat_with(|| {
         let (sender, queue) = sync_channel(QUEUE);
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let lane = Lane {
+            queue: sender,
+            waiting: Arc::clone(&waiting),
+            held_up: Duration::ZERO,
+        };
         let tap = Tap {
             queue,
-            block: Arc::new([]),
-            position: 0,
-            ended: false,
+            waiting,
+            at: 0,
+            reopen,
+            own: None,
         };
-        (sender, tap)
+        (lane, tap)
     })
     .take(count)
     .unzip();
-    (Pump(senders), taps)
+    (Pump { lanes, patience }, taps)
 }
 
 impl Pump {
@@ -50,103 +82,155 @@ impl Pump {
     ///
     /// # Errors
     /// When the image cannot be read, which all cards are told.
-    pub(crate) fn run(mut self, image: &mut impl Read) -> Result<(), io::ErrorKind> {
-        while !self.0.is_empty() {
-            let mut block = Vec::with_capacity(BLOCK);
-            let piece: Piece = match image.by_ref().take(BLOCK as u64).read_to_end(&mut block) {
-                Ok(_) => Ok(block.into()),
-                Err(error) => Err((error.kind(), error.to_string())),
-            };
-            let last = !matches!(&piece, Ok(block) if !block.is_empty());
-            self.0.retain(|card| card.send(piece.clone()).is_ok());
+    pub(crate) fn run(mut self, image: &mut impl Blocks) -> Result<(), io::ErrorKind> {
+        while !self.lanes.is_empty() {
+            let piece = image
+                .next_piece()
+                .map_err(|error| (error.kind(), error.to_string()));
+            let last = !matches!(piece, Ok(Piece::Block(_)));
+            self.send(&piece);
             if last {
                 return piece.map(drop).map_err(|(kind, _)| kind);
             }
         }
         Ok(())
     }
+
+    /// Gives a piece to all cards.
+    fn send(&mut self, piece: &Queued) {
+        let mut left: Vec<Lane> = std::mem::take(&mut self.lanes);
+        while !left.is_empty() {
+            let mut full = Vec::new();
+            for lane in left {
+                lane.waiting.fetch_add(1, Ordering::SeqCst);
+                match lane.queue.try_send(piece.clone()) {
+                    Ok(()) => self.lanes.push(lane),
+                    Err(TrySendError::Full(_)) => {
+                        lane.waiting.fetch_sub(1, Ordering::SeqCst);
+                        full.push(lane);
+                    }
+                    // Its card has failed.
+                    Err(TrySendError::Disconnected(_)) => {}
+                }
+            }
+            let started = Instant::now();
+            if !full.is_empty() {
+                std::thread::sleep(STEP);
+            }
+            let starving = self
+                .lanes
+                .iter()
+                .any(|lane| lane.waiting.load(Ordering::SeqCst) == 0);
+            for lane in full.iter_mut().filter(|_| starving) {
+                lane.held_up += started.elapsed();
+            }
+            full.retain(|lane| lane.held_up < self.patience);
+            left = full;
+        }
+    }
 }
 
-impl Read for Tap {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.ended {
-            return Ok(0);
-        }
-        if self.position == self.block.len() {
-            match self.queue.recv() {
-                Ok(Ok(block)) if block.is_empty() => {
-                    self.ended = true;
-                    return Ok(0);
+impl Blocks for Tap<'_> {
+    fn next_piece(&mut self) -> io::Result<Piece> {
+        let piece = match &mut self.own {
+            Some(own) => own.next_piece(),
+            None => match self.queue.recv() {
+                Ok(piece) => {
+                    self.waiting.fetch_sub(1, Ordering::SeqCst);
+                    piece.map_err(|(kind, reason)| io::Error::new(kind, reason))
                 }
-                Ok(Ok(block)) => (self.block, self.position) = (block, 0),
-                Ok(Err((kind, reason))) => return Err(io::Error::new(kind, reason)),
-                Err(_) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Err(_) => self.go_on_alone(),
+            },
+        }?;
+        if let Piece::Block(block) = &piece {
+            self.at = block.at + block.bytes.len() as u64;
+        }
+        Ok(piece)
+    }
+}
+
+impl Tap<'_> {
+    /// Left behind: unpacks the image anew, up to where this card is.
+    fn go_on_alone(&mut self) -> io::Result<Piece> {
+        let mut own = (self.reopen)()?;
+        loop {
+            match own.next_piece()? {
+                Piece::Block(block) if block.at < self.at => {}
+                piece => {
+                    self.own = Some(own);
+                    return Ok(piece);
+                }
             }
         }
-        let count = buffer.len().min(self.block.len() - self.position);
-        buffer[..count].copy_from_slice(&self.block[self.position..self.position + count]);
-        self.position += count;
-        Ok(count)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::time::Duration;
+    use crate::write::BLOCK;
+    use disk_image::free::FreeMap;
+    use std::sync::mpsc::channel;
 
-    /// Counts the bytes that were read from it, and breaks after so many.
-    struct Counted<'a>(&'a AtomicUsize, usize);
+    const LENGTH: usize = 3 * QUEUE * BLOCK + 512;
 
-    impl Read for Counted<'_> {
+    /// Blocks of which each is filled with its number, and at the end perhaps a damage.
+    struct Image(usize, bool);
+
+    impl Read for Image {
         fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-            let left = self.1 - self.0.load(Ordering::SeqCst);
-            if left == 0 {
+            if self.0 == LENGTH && self.1 {
                 return Err(io::Error::other("x.xz is damaged"));
             }
-            let count = buffer.len().min(left);
-            buffer[..count].fill(1);
-            self.0.fetch_add(count, Ordering::SeqCst);
+            let count = buffer.len().min(LENGTH - self.0).min(BLOCK - self.0 % BLOCK);
+            buffer[..count].fill((self.0 / BLOCK).to_le_bytes()[0]);
+            self.0 += count;
             Ok(count)
         }
     }
 
+    fn open() -> io::Result<Opened> {
+        Ok(Unpacked::new(Box::new(Image(0, false)), 512, FreeMap::none()))
+    }
+
+    /// Reads to the end: length and hash.
+    fn drain(tap: &mut Tap<'_>) -> io::Result<(u64, [u8; 32])> {
+        loop {
+            match tap.next_piece()? {
+                Piece::Block(block) => assert_eq!(u64::from(block.bytes[0]), block.at / BLOCK as u64),
+                Piece::End(hash) => return Ok((tap.at, hash)),
+            }
+        }
+    }
+
     #[test]
-    fn the_end_is_the_end_however_often_it_is_asked_for() {
-        let image = vec![7; BLOCK + 512];
-        let (pump, mut taps) = split(1);
-        let mut tap = taps.pop().unwrap();
+    fn a_card_that_stands_still_is_left_behind_and_goes_on_by_itself() {
+        let (pump, mut taps) = split(2, Duration::from_millis(50), &open);
+        let (mut slow, mut fast) = (taps.pop().unwrap(), taps.pop().unwrap());
         std::thread::scope(|scope| {
-            scope.spawn(|| pump.run(&mut &image[..]));
-            let mut bytes = Vec::new();
-            tap.read_to_end(&mut bytes).unwrap();
-            assert!(bytes == image);
-            assert_eq!(tap.read_to_end(&mut bytes).unwrap(), 0);
+            scope.spawn(|| pump.run(&mut open().unwrap()));
+            // The fast one ends, though nobody has read from the slow one.
+            let fast = drain(&mut fast).unwrap();
+            assert_eq!(fast.0, LENGTH as u64);
+            assert!(slow.own.is_none());
+            assert_eq!(drain(&mut slow).unwrap(), fast);
+            assert!(slow.own.is_some());
         });
     }
 
     #[test]
-    fn a_slow_card_holds_up_the_others_when_its_queue_is_full_and_not_when_it_is_gone() {
-        let read = AtomicUsize::new(0);
-        let (pump, mut taps) = split(2);
-        let (slow, mut fast) = (taps.pop().unwrap(), taps.pop().unwrap());
+    fn a_card_that_is_gone_is_not_waited_for_and_a_damage_is_told() {
+        let (pump, mut taps) = split(2, Duration::from_secs(3600), &open);
+        let (gone, mut other) = (taps.pop().unwrap(), taps.pop().unwrap());
+        let (told, result) = channel();
         std::thread::scope(|scope| {
-            scope.spawn(|| pump.run(&mut Counted(&read, 40 * BLOCK)));
-            let reader = scope.spawn(move || {
-                let mut bytes = vec![0; BLOCK];
-                let mut count = 0;
-                loop {
-                    match fast.read_exact(&mut bytes) {
-                        Ok(()) => count += 1,
-                        Err(error) => return (count, error.to_string()),
-                    }
-                }
+            scope.spawn(|| {
+                let mut image = Unpacked::new(Image(0, true), 512, FreeMap::none());
+                told.send(pump.run(&mut image)).unwrap();
             });
-            std::thread::sleep(Duration::from_millis(1500));
-            assert_eq!(read.load(Ordering::SeqCst), (QUEUE + 1) * BLOCK);
-            drop(slow);
-            assert_eq!(reader.join().unwrap(), (40, "x.xz is damaged".to_owned()));
+            drop(gone);
+            assert_eq!(drain(&mut other).unwrap_err().to_string(), "x.xz is damaged");
         });
+        assert_eq!(result.recv().unwrap(), Err(io::ErrorKind::Other));
     }
 }

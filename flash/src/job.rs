@@ -8,10 +8,12 @@ use std::time::SystemTime;
 use anyhow::{Context, Result, bail};
 use boot_config::FILE_NAME;
 use disk_image::fat::BootPartition;
+use disk_image::free::FreeMap;
 use disk_image::mbr::{Mbr, Partition};
 
-use crate::card::{Card, OpenCard};
+use crate::card::Card;
 use crate::image::Image;
+use crate::medium::Medium;
 use crate::membership::Membership;
 use crate::peek::Peek;
 use crate::progress::Progress;
@@ -19,6 +21,7 @@ use crate::report::Voice;
 use crate::secret::Secrets;
 use crate::settings::{self, Edits, Wanted};
 use crate::size;
+use crate::stream::{Blocks, Unpacked};
 use crate::verify;
 use crate::write::{Extent, Watch, clear_head, finish, write_body};
 
@@ -95,12 +98,29 @@ impl Job {
         }
     }
 
+    /// How much of the start is kept back to the end.
+    fn head(&self) -> usize {
+        let partitions = self.table.partitions.iter();
+        let first = partitions.map(|partition| partition.start).min();
+        usize::try_from(first.map_or(HEAD, |first| first.min(HEAD))).unwrap_or(0)
+    }
+
+    /// The image, as cards of this job take it; `whole` with what its file systems call free.
+    pub(crate) fn unpack<R: Read>(&self, image: R, whole: bool) -> Unpacked<R> {
+        let free = if whole {
+            FreeMap::none()
+        } else {
+            FreeMap::new(&self.table)
+        };
+        Unpacked::new(image, self.head(), free)
+    }
+
     /// Writes `image` to the card and proves it; gives the length of the image. `name` is for progress, where there are
     /// several cards.
     pub(crate) fn write(
         &self,
-        image: &mut (impl Read + Send),
-        card: &mut OpenCard,
+        image: &mut impl Blocks,
+        card: &mut impl Medium,
         size: Option<u64>,
         name: Option<&str>,
         voice: Voice,
@@ -113,13 +133,7 @@ impl Job {
                 None => Progress::new(voice, phase, total, interrupted),
             }
         };
-        let first = self
-            .table
-            .partitions
-            .iter()
-            .map(|partition| partition.start)
-            .min();
-        let head = usize::try_from(first.map_or(HEAD, |first| first.min(HEAD)))?;
+        let head = self.head();
         let extent = Extent {
             card: size,
             head,
@@ -154,3 +168,6 @@ impl Job {
         Ok(written.length)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,10 +8,10 @@ mod options;
 mod plan;
 
 use std::collections::BTreeMap;
-use std::io::{Read, Seek, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::num::NonZeroU32;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use boot_config::{Country, Hostname, Locale, TimeZone, Uplink, User, Wifi};
 use disk_image::fat::BootPartition;
 use disk_image::mbr::Partition;
@@ -90,11 +90,68 @@ impl Wanted {
 /// # Errors
 /// When the boot partition is full or the disk fails.
 pub fn apply<D: Read + Write + Seek>(disk: D, boot: &Partition, edits: &Edits, at: Timestamp) -> Result<()> {
-    let boot = BootPartition::open(disk, boot)?;
+    let mut disk = Remembering { disk, failed: None };
+    let partition = BootPartition::open(&mut disk, boot)?;
     for (name, bytes) in edits {
-        boot.write(name, bytes, at)?;
+        partition.write(name, bytes, at)?;
     }
-    Ok(boot.close()?)
+    partition.close()?;
+    disk.check()
+}
+
+/// The FAT library cannot report what fails while one of its files is dropped, and Linux says only once that a sync has
+/// failed: so the first failure is kept here.
+struct Remembering<D> {
+    disk: D,
+    failed: Option<io::Error>,
+}
+
+impl<D> Remembering<D> {
+    fn check(self) -> Result<()> {
+        match self.failed {
+            Some(error) => Err(error).context("the settings on the card"),
+            None => Ok(()),
+        }
+    }
+
+    fn keep<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
+        if let Err(error) = &result {
+            // Interrupted is no error of the disk, and tried again by who calls.
+            if error.kind() != io::ErrorKind::Interrupted && self.failed.is_none() {
+                self.failed = Some(match error.raw_os_error() {
+                    Some(number) => io::Error::from_raw_os_error(number),
+                    None => io::Error::new(error.kind(), error.to_string()),
+                });
+            }
+        }
+        result
+    }
+}
+
+impl<D: Read> Read for Remembering<D> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let result = self.disk.read(buffer);
+        self.keep(result)
+    }
+}
+
+impl<D: Write> Write for Remembering<D> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let result = self.disk.write(bytes);
+        self.keep(result)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let result = self.disk.flush();
+        self.keep(result)
+    }
+}
+
+impl<D: Seek> Seek for Remembering<D> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let result = self.disk.seek(to);
+        self.keep(result)
+    }
 }
 
 /// Compares a disk with what [`apply`] wrote.
@@ -102,13 +159,16 @@ pub fn apply<D: Read + Write + Seek>(disk: D, boot: &Partition, edits: &Edits, a
 /// # Errors
 /// When they differ.
 pub fn verify<D: Read + Write + Seek>(disk: D, boot: &Partition, edits: &Edits) -> Result<()> {
-    let boot = BootPartition::open(disk, boot)?;
+    let mut disk = Remembering { disk, failed: None };
+    let partition = BootPartition::open(&mut disk, boot)?;
     for (name, bytes) in edits {
-        if boot.read(name)?.as_ref() != Some(bytes) {
+        if partition.read(name)?.as_ref() != Some(bytes) {
             bail!("{name} was read back from the card other than it was written: the card is defective");
         }
     }
-    Ok(())
+    // What is only read is flushed too when it is closed, and a failure of that must not be lost.
+    partition.close()?;
+    disk.check()
 }
 
 #[cfg(test)]

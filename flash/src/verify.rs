@@ -1,8 +1,10 @@
 //! Reads back what was written. Counterfeit cards take every write and keep a part.
 
 use std::io::{self, Read, Seek, SeekFrom};
+use std::sync::mpsc::{channel, sync_channel};
 
 use crate::hash::CardHash;
+use crate::stream::runs;
 use crate::write::{BLOCK, Watch, Written};
 
 /// Why what was read back does not count as written.
@@ -31,29 +33,51 @@ pub enum VerifyError {
 /// # Errors
 /// See [`VerifyError`].
 pub fn body(card: &mut (impl Read + Seek), written: &Written, watch: &dyn Watch) -> Result<(), VerifyError> {
-    let mut at = written.head.len() as u64;
-    let fail = |at| move |error| VerifyError::Card { at, error };
-    card.seek(SeekFrom::Start(at)).map_err(fail(at))?;
-    let mut hash = CardHash::default();
-    let mut block = vec![0; BLOCK];
-    while at < written.length {
-        if watch.interrupted() {
-            return Err(VerifyError::Interrupted);
+    let head = written.head.len();
+    // Hashing takes as long as reading on a small computer, so it has a thread of its own.
+    let (blocks, to_hash) = sync_channel::<(u64, Vec<u8>, u64)>(1);
+    let (used, for_use) = channel::<Vec<u8>>();
+    std::thread::scope(|scope| {
+        let hashing = scope.spawn(move || {
+            let mut hash = CardHash::default();
+            for (at, block, free) in to_hash {
+                hash.update(at, &block, head, free);
+                // The reader may be gone.
+                let _ = used.send(block);
+            }
+            hash.finish()
+        });
+        let mut at = 0;
+        for &free in &written.free {
+            if watch.interrupted() {
+                return Err(VerifyError::Interrupted);
+            }
+            let length = usize::try_from(written.length - at).unwrap_or(BLOCK).min(BLOCK);
+            let mut block = for_use.try_recv().unwrap_or_else(|_| vec![0; BLOCK]);
+            block.resize(length, 0);
+            for (from, until) in runs(length, free) {
+                let from =
+                    usize::try_from((head as u64).saturating_sub(at)).map_or(until, |head| from.max(head));
+                if from < until {
+                    let start = at + from as u64;
+                    card.seek(SeekFrom::Start(start))
+                        .and_then(|_| card.read_exact(&mut block[from..until]))
+                        .map_err(|error| VerifyError::Card { at: start, error })?;
+                }
+            }
+            let counted = length as u64 - (head as u64).saturating_sub(at).min(length as u64);
+            if blocks.send((at, block, free)).is_err() {
+                return Err(VerifyError::Differs);
+            }
+            at += length as u64;
+            watch.advance(counted);
         }
-        // Pieces as they were written: their ends are multiples of a block.
-        let until = (at + 1).next_multiple_of(BLOCK as u64).min(written.length);
-        let length = usize::try_from(until - at).unwrap_or(BLOCK);
-        let part = &mut block[..length];
-        card.read_exact(part).map_err(fail(at))?;
-        hash.update(&*part);
-        at += part.len() as u64;
-        watch.advance(part.len() as u64);
-    }
-    if hash.finish() == written.hash {
-        Ok(())
-    } else {
-        Err(VerifyError::Differs)
-    }
+        drop(blocks);
+        match hashing.join() {
+            Ok(hash) if hash == written.hash => Ok(()),
+            _ => Err(VerifyError::Differs),
+        }
+    })
 }
 
 /// Compares the start of the card with what [`crate::write::finish`] wrote.
@@ -75,7 +99,9 @@ pub fn head(card: &mut (impl Read + Seek), head: &[u8]) -> Result<(), VerifyErro
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stream::Unpacked;
     use crate::write::{Extent, write_body};
+    use disk_image::free::FreeMap;
     use std::io::Cursor;
 
     struct Patient;
@@ -98,7 +124,13 @@ mod tests {
             blank: false,
         };
         let mut copy = Cursor::new(Vec::new());
-        let written = write_body(&mut card.as_slice(), &mut copy, extent, &Patient).unwrap();
+        let written = write_body(
+            &mut Unpacked::new(card.as_slice(), 512, FreeMap::none()),
+            &mut copy,
+            extent,
+            &Patient,
+        )
+        .unwrap();
         body(&mut Cursor::new(&card), &written, &Patient).unwrap();
         head(&mut Cursor::new(&card), &written.head).unwrap();
         for at in [0, 512, card.len() - 1] {

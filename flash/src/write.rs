@@ -3,15 +3,13 @@
 //! The start of the card, where the table is, is cleared first and kept back until [`finish`]: whatever happens in
 //! between, the card does not boot and nobody takes it for a good one.
 
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::sync::mpsc::sync_channel;
+use std::io::{self, Seek, SeekFrom, Write};
 
-use crate::hash::{CardHash, STEP, is_zero};
+use crate::hash::{STEP, is_zero};
+use crate::stream::{Block, Blocks, Piece, runs};
 
 /// Bytes of one write. Cards erase in blocks of this size.
 pub const BLOCK: usize = 4 * 1024 * 1024;
-/// Blocks unpacked ahead of the card.
-const AHEAD: usize = 2;
 
 /// Whoever looks on: is told of progress, and may say stop.
 pub trait Watch {
@@ -41,8 +39,10 @@ pub struct Written {
     pub head: Vec<u8>,
     /// Length of the image.
     pub length: u64,
-    /// Hash of the image without `head`, in pieces that end at multiples of [`BLOCK`].
+    /// Hash of the image without `head`.
     pub hash: [u8; 32],
+    /// What was left out, for each block: see [`Block::free`].
+    pub free: Vec<u64>,
 }
 
 /// Why writing stopped.
@@ -92,57 +92,53 @@ pub fn clear_head(card: &mut (impl Write + Seek), head: usize) -> Result<(), Wri
         .map_err(WriteError::at(0))
 }
 
-/// Writes the image except for its first [`Extent::head`] bytes. Unpacking runs ahead on a thread of its own.
+/// Writes the image except for its first [`Extent::head`] bytes, and what its file systems call free.
 ///
 /// # Errors
 /// On the first failure of either side, or when the image is larger than the card.
 pub fn write_body(
-    image: &mut (impl Read + Send),
+    image: &mut impl Blocks,
     card: &mut (impl Write + Seek),
     extent: Extent,
     watch: &dyn Watch,
 ) -> Result<Written, WriteError> {
-    std::thread::scope(|scope| {
-        let (sender, receiver) = sync_channel(AHEAD);
-        scope.spawn(move || {
-            loop {
-                let block = read_block(image);
-                let last = !matches!(&block, Ok(block) if !block.is_empty());
-                if sender.send(block).is_err() || last {
-                    return;
-                }
+    let mut written = Written {
+        head: Vec::new(),
+        length: 0,
+        hash: [0; 32],
+        free: Vec::new(),
+    };
+    loop {
+        let Block { at, bytes, free } = match image.next_piece().map_err(WriteError::Image)? {
+            Piece::Block(block) => block,
+            Piece::End(hash) => {
+                card.flush().map_err(WriteError::at(written.length))?;
+                return Ok(Written { hash, ..written });
             }
-        });
-        let mut written = Written {
-            head: Vec::new(),
-            length: 0,
-            hash: [0; 32],
         };
-        let mut hash = CardHash::default();
-        for block in receiver {
-            let block = block.map_err(WriteError::Image)?;
-            if watch.interrupted() {
-                return Err(WriteError::Interrupted);
-            }
-            let start = written.length;
-            written.length += block.len() as u64;
-            if let Some(card) = extent.card.filter(|&card| card < written.length) {
-                return Err(WriteError::Full(card));
-            }
-            if written.length > extent.longest {
-                return Err(WriteError::Endless(extent.longest));
-            }
-            let missing = extent.head - written.head.len();
-            let (head, body) = block.split_at(missing.min(block.len()));
-            written.head.extend(head);
-            hash.update(body);
-            put(card, start + head.len() as u64, body, extent.blank)?;
-            watch.advance(block.len() as u64);
+        if watch.interrupted() {
+            return Err(WriteError::Interrupted);
         }
-        card.flush().map_err(WriteError::at(written.length))?;
-        written.hash = hash.finish();
-        Ok(written)
-    })
+        written.length = at + bytes.len() as u64;
+        if let Some(card) = extent.card.filter(|&card| card < written.length) {
+            return Err(WriteError::Full(card));
+        }
+        if written.length > extent.longest {
+            return Err(WriteError::Endless(extent.longest));
+        }
+        let head = (extent.head - written.head.len()).min(bytes.len());
+        written.head.extend(&bytes[..head]);
+        // Nobody gains from free bytes of a card that is zero there.
+        let left_out = if extent.blank { 0 } else { free };
+        for (from, until) in runs(bytes.len(), left_out) {
+            let from = from.max(head);
+            if from < until {
+                put(card, at + from as u64, &bytes[from..until], extent.blank)?;
+            }
+        }
+        written.free.push(free);
+        watch.advance(bytes.len() as u64);
+    }
 }
 
 /// Writes what was kept back, its first sector last: with that, the card is whole.
@@ -155,13 +151,6 @@ pub fn finish(card: &mut (impl Write + Seek), head: &[u8]) -> Result<(), WriteEr
     card.flush().map_err(WriteError::at(512))?;
     put(card, 0, first, false)?;
     card.flush().map_err(WriteError::at(0))
-}
-
-/// A whole block, or what is left before the end.
-fn read_block(image: &mut impl Read) -> io::Result<Vec<u8>> {
-    let mut block = Vec::with_capacity(BLOCK);
-    image.by_ref().take(BLOCK as u64).read_to_end(&mut block)?;
-    Ok(block)
 }
 
 fn put(card: &mut (impl Write + Seek), at: u64, bytes: &[u8], blank: bool) -> Result<(), WriteError> {
@@ -181,7 +170,9 @@ fn put(card: &mut (impl Write + Seek), at: u64, bytes: &[u8], blank: bool) -> Re
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Cursor;
+    use crate::stream::Unpacked;
+    use disk_image::free::FreeMap;
+    use std::io::{Cursor, Read};
     use std::sync::atomic::{AtomicU64, Ordering};
 
     struct Looker {
@@ -204,6 +195,10 @@ mod tests {
             done: AtomicU64::new(0),
             stop_after,
         }
+    }
+
+    fn blocks<R: Read>(image: R) -> Unpacked<R> {
+        Unpacked::new(image, HEAD, FreeMap::none())
     }
 
     fn image(length: usize) -> Vec<u8> {
@@ -236,7 +231,7 @@ mod tests {
         clear_head(&mut card, HEAD).unwrap();
         let extent = extent(3 * BLOCK as u64, false);
         let looker = looker(u64::MAX);
-        let written = write_body(&mut image.as_slice(), &mut card, extent, &looker).unwrap();
+        let written = write_body(&mut blocks(image.as_slice()), &mut card, extent, &looker).unwrap();
         assert_eq!(written.length, image.len() as u64);
         assert_eq!(looker.done.into_inner(), written.length);
         assert!(
@@ -255,7 +250,13 @@ mod tests {
         for (before, blank, same) in [(0, true, true), (0xaa, false, true), (0xaa, true, false)] {
             let mut card = Cursor::new(vec![before; BLOCK]);
             let extent = extent(BLOCK as u64, blank);
-            let written = write_body(&mut image.as_slice(), &mut card, extent, &looker(u64::MAX)).unwrap();
+            let written = write_body(
+                &mut blocks(image.as_slice()),
+                &mut card,
+                extent,
+                &looker(u64::MAX),
+            )
+            .unwrap();
             finish(&mut card, &written.head).unwrap();
             assert_eq!(*card.get_ref() == image, same, "{before} {blank}");
         }
@@ -291,8 +292,13 @@ mod tests {
             } else {
                 Box::new(image.as_slice())
             };
-            let error =
-                write_body(&mut reader, &mut card, extent(size, false), &looker(stop_after)).unwrap_err();
+            let error = write_body(
+                &mut blocks(&mut reader),
+                &mut card,
+                extent(size, false),
+                &looker(stop_after),
+            )
+            .unwrap_err();
             assert!(error.to_string().starts_with(expected), "{error}");
             assert!(card.get_ref()[..HEAD].iter().all(|&byte| byte == 0));
         }
@@ -306,7 +312,7 @@ mod tests {
             longest: 2 * BLOCK as u64,
             ..extent(0, true)
         };
-        let error = write_body(&mut io::repeat(0), &mut card, extent, &looker(u64::MAX)).unwrap_err();
+        let error = write_body(&mut blocks(io::repeat(0)), &mut card, extent, &looker(u64::MAX)).unwrap_err();
         assert_eq!(
             error.to_string(),
             "the image goes on far behind its last partition, past byte 8388608: it is damaged or no card image"

@@ -56,6 +56,7 @@ pub(super) fn run(arguments: &WriteCard, path: &Path, voice: Voice) -> Result<()
         voice,
         yes: arguments.yes,
         dry_run: arguments.dry_run,
+        whole: arguments.whole,
         eject: !arguments.no_eject,
         interrupt: &interrupt,
     };

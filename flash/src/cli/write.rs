@@ -22,8 +22,8 @@ pub struct WriteCard {
     #[command(flatten)]
     pub image: ImageOptions,
     /// Card to write to: a whole block device such as /dev/sdb, or a file as a virtual card. The size of a file that
-    /// exists is the size of the card; one that does not is made. Given more than once, all are written at once; the
-    /// fastest may get 32 MiB ahead of the slowest, and one that fails does not stop the others. Without it, flash waits
+    /// exists is the size of the card; one that does not is made. Given more than once, all are written at once; one
+    /// that is slow or fails does not hold up the others. Without it, flash waits
     /// for a card to be inserted, and takes none that was there before
     #[arg(long, short, value_name = "PATH")]
     pub device: Vec<PathBuf>,
@@ -51,6 +51,9 @@ pub struct WriteCard {
     /// Check everything and say what would be written, and write nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Write also what the file systems of the image call free; without this, a device keeps there what it had
+    #[arg(long)]
+    pub whole: bool,
     /// Leave the card in the system's hands at the end: usable at once, not ejected
     #[arg(long)]
     pub no_eject: bool,
@@ -114,6 +117,7 @@ fn write(arguments: &WriteCard, voice: Voice) -> Result<()> {
         voice,
         yes: arguments.yes,
         dry_run: arguments.dry_run,
+        whole: arguments.whole,
         eject: !arguments.no_eject,
         interrupt: &interrupt,
     };

@@ -167,3 +167,35 @@ fn the_help_shows_how() {
         assert!(outcome.stdout.contains(words), "{words}: {}", outcome.stdout);
     }
 }
+
+#[test]
+fn what_the_file_systems_call_free_is_left_out_and_the_rest_is_sound() {
+    let image = Image::with_files(&[]);
+    let root = image.file("root", &vec![0; 8 * MIB]);
+    let files = image.path("files");
+    std::fs::create_dir(&files).unwrap();
+    std::fs::write(files.join("large"), vec![7; MIB]).unwrap();
+    run("mkfs.ext4", &["-q", "-F", "-d", files.to_str().unwrap(), &root]);
+    let mut bytes = image.bytes.clone();
+    bytes[ROOT_AT..].copy_from_slice(&std::fs::read(&root).unwrap());
+    let source = image.file("with-ext4.img", &bytes);
+    let on_root = |card: &str| {
+        let card = std::fs::read(card).unwrap();
+        image.file("root-of-card", &card[ROOT_AT..bytes.len()]);
+        run("e2fsck", &["-f", "-n", &image.name("root-of-card")]);
+        card[ROOT_AT..bytes.len()]
+            .iter()
+            .filter(|&&byte| byte == 0xaa)
+            .count()
+    };
+    let file = image.used_card("used.img", 24 * MIB);
+    let device = Loop::new(&file);
+    let outcome = flash(&["--yes", "--device", &device.0, &source]);
+    assert!(outcome.success, "{}", outcome.stderr);
+    assert!(on_root(&device.0) > 3 * MIB, "free blocks were written");
+    let verified = flash(&["verify", "--device", &device.0, &source]);
+    assert!(verified.success, "{}", verified.stderr);
+    let outcome = flash(&["--yes", "--whole", "--device", &device.0, &source]);
+    assert!(outcome.success, "{}", outcome.stderr);
+    run("cmp", &["-n", &bytes.len().to_string(), &device.0, &source]);
+}
