@@ -44,11 +44,6 @@ impl Partial {
         &mut self.file
     }
 
-    /// Where it is until it is finished.
-    pub(crate) fn path(&self) -> &Path {
-        &self.partial
-    }
-
     /// Makes the content durable and gives it its name.
     pub(crate) fn finish(mut self) -> Result<()> {
         let doing = || format!("writing {}", self.name.display());
@@ -135,7 +130,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let name = folder.path().join("image");
         let partial = Partial::create(&name).unwrap();
-        assert!(partial.path().exists());
+        assert!(partial.partial.exists());
         drop(partial);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }

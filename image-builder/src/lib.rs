@@ -20,6 +20,7 @@ mod hex;
 pub mod inspect;
 mod opened;
 pub mod progress;
+pub mod recipe;
 pub mod release;
 pub mod system;
 mod tool;

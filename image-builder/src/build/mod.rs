@@ -6,6 +6,7 @@
 mod agent;
 mod apply;
 mod base_image;
+mod boot_changes;
 mod check;
 mod examine;
 mod glob;
@@ -28,7 +29,8 @@ use disk_image::mbr::Mbr;
 use disk_image::source::Source;
 
 pub(crate) use agent::{INSTALLED, Machine};
-pub use base_image::BaseImage;
+pub use base_image::{BaseImage, Trust};
+pub use boot_changes::BootChanges;
 pub use examine::BootShape;
 
 use crate::artefacts::{self, Built, beside, file_name};
@@ -49,10 +51,12 @@ pub struct Inputs {
     pub base: PathBuf,
     /// The agent's program for ARM.
     pub agent: PathBuf,
-    /// The folder that mirrors `/`, with its `manifest.toml`.
-    pub overlay: PathBuf,
+    /// Folders that mirror `/`, each with its `manifest.toml`; later ones win.
+    pub overlays: Vec<PathBuf>,
     /// Docker archives whose images the agent loads at the first boot.
     pub preload: Vec<PathBuf>,
+    /// Changes on the boot partition.
+    pub boot: BootChanges,
     /// Whether a root file system that was in use is repaired, in the copy.
     pub repair: bool,
     /// Time of everything that is written, in seconds since 1970.
@@ -142,16 +146,20 @@ pub fn run(inputs: &Inputs, outputs: &Outputs, progress: &Progress) -> Result<()
     let Inputs {
         base,
         agent,
-        overlay,
+        overlays,
         preload,
+        boot,
         repair,
         epoch,
     } = inputs;
     let mut files = vec![base.as_path(), agent];
     files.extend(preload.iter().map(PathBuf::as_path));
     outputs.check_apart_from(&files)?;
-    let mut plan =
-        overlay::read(overlay).with_context(|| format!("reading the overlay {}", overlay.display()))?;
+    let mut plan = Plan::default();
+    for overlay in overlays {
+        let read = overlay::read(overlay);
+        plan.extend(read.with_context(|| format!("reading the overlay {}", overlay.display()))?);
+    }
     agent::add(&mut plan, agent, Machine::Arm)
         .with_context(|| format!("taking the agent {}", agent.display()))?;
     preload::add(&mut plan, preload)?;
@@ -177,7 +185,7 @@ pub fn run(inputs: &Inputs, outputs: &Outputs, progress: &Progress) -> Result<()
     let layout = examine::run(&first_sector, length, image.file())
         .with_context(|| format!("the base image {}", base.display()))?;
     progress.say(format_args!("base image: {layout}"));
-    change(&plan, &layout, *epoch, &mut image, progress)?;
+    change(&plan, boot, &layout, *epoch, &mut image, progress)?;
 
     progress.say("checking the result");
     check::read_back(&plan, &layout, *epoch, image.file())?;
@@ -192,7 +200,9 @@ pub fn run(inputs: &Inputs, outputs: &Outputs, progress: &Progress) -> Result<()
         base: from,
         epoch: *epoch,
     };
-    let fill = |manifest: &mut _, image: &mut Draft| record::fill(manifest, &plan, &layout, image.file());
+    let fill = |manifest: &mut _, image: &mut Draft| {
+        record::fill(manifest, &plan, &boot.files(), &layout, image.file())
+    };
     draft::publish(artefacts::make(built, outputs, fill, progress)?)?;
     progress.say(format_args!(
         "done: {} and {}",
@@ -204,6 +214,7 @@ pub fn run(inputs: &Inputs, outputs: &Outputs, progress: &Progress) -> Result<()
 
 fn change(
     plan: &Plan,
+    boot: &BootChanges,
     layout: &examine::Layout,
     epoch: u64,
     image: &mut Draft,
@@ -215,7 +226,8 @@ fn change(
     progress.say(format_args!("writing {} files", plan.entries.len()));
     apply::run(plan, &root)?;
     root.close()?;
-    settings_file::add(image.file(), &layout.boot, epoch)
+    boot.apply(image.file(), &layout.boot, epoch)?;
+    settings_file::add(image.file(), &layout.boot, boot.settings.as_ref(), epoch)
 }
 
 #[cfg(test)]

@@ -34,6 +34,18 @@ pub(super) struct Plan {
 }
 
 impl Plan {
+    /// Adds what another plan changes; of two entries of one name, its own wins.
+    pub(super) fn extend(&mut self, other: Self) {
+        let Self {
+            remove,
+            blank,
+            entries,
+        } = other;
+        self.remove.extend(remove);
+        self.blank.extend(blank);
+        self.entries.extend(entries);
+    }
+
     /// An upper bound of the bytes that the new files take, in blocks of 4 KiB.
     pub(super) fn bytes(&self) -> u64 {
         let of_entry = |entry: &Entry| match entry {

@@ -3,7 +3,6 @@
 use std::fs::File;
 
 use anyhow::{Context as _, Result};
-use boot_config::FILE_NAME;
 use disk_image::ext4::{Ext4, Kind, RootFs, RootPath};
 use disk_image::fat::BootPartition;
 
@@ -12,15 +11,22 @@ use super::plan::Plan;
 use crate::release::{Added, Content, Manifest};
 
 /// Fills in everything that the plan changed.
-pub(super) fn fill(manifest: &mut Manifest, plan: &Plan, layout: &Layout, image: &mut File) -> Result<()> {
+pub(super) fn fill(
+    manifest: &mut Manifest,
+    plan: &Plan,
+    boot_files: &[&str],
+    layout: &Layout,
+    image: &mut File,
+) -> Result<()> {
     let boot = BootPartition::open(&mut *image, &layout.boot)?;
-    let settings = boot.read(FILE_NAME)?.unwrap_or_default();
+    for name in boot_files {
+        manifest.boot.push(Added {
+            path: (*name).to_owned(),
+            content: Content::of_file(&boot.read(name)?.unwrap_or_default()),
+            access: None,
+        });
+    }
     boot.close()?;
-    manifest.boot.push(Added {
-        path: FILE_NAME.to_owned(),
-        content: Content::of_file(&settings),
-        access: None,
-    });
     let root = Ext4::open_read_only(image.try_clone().context("opening the image")?, &layout.root)?;
     let Plan {
         remove,

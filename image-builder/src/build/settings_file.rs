@@ -9,11 +9,11 @@ use disk_image::fat::BootPartition;
 use disk_image::mbr::Partition;
 use disk_image::timestamp::Timestamp;
 
-/// Makes the file, without settings. One that the base image has is kept.
-pub(super) fn add(image: &mut File, boot: &Partition, epoch: u64) -> Result<()> {
+/// Makes the file, with the settings that are given. Without any, one that the base image has is kept.
+pub(super) fn add(image: &mut File, boot: &Partition, settings: Option<&Layer>, epoch: u64) -> Result<()> {
     let boot = BootPartition::open(image, boot)?;
-    if boot.read(FILE_NAME)?.is_none() {
-        let text = render(&Layer::default());
+    if settings.is_some() || boot.read(FILE_NAME)?.is_none() {
+        let text = settings.map_or_else(|| render(&Layer::default()), render);
         boot.write(FILE_NAME, text.as_bytes(), Timestamp::from_epoch(epoch))?;
     }
     Ok(boot.close()?)
@@ -51,14 +51,14 @@ mod tests {
         let missing = read_back(&mut image, &boot).unwrap_err().to_string();
         assert_eq!(missing, "cluster-lab.toml is missing from the boot partition");
         for _ in 0..2 {
-            add(&mut image, &boot, 0).unwrap();
+            add(&mut image, &boot, None, 0).unwrap();
             read_back(&mut image, &boot).unwrap();
         }
         let fat = BootPartition::open(&mut image, &boot).unwrap();
         fat.write(FILE_NAME, b"version = 9\n", Timestamp::from_epoch(0))
             .unwrap();
         fat.close().unwrap();
-        add(&mut image, &boot, 0).unwrap();
+        add(&mut image, &boot, None, 0).unwrap();
         let unreadable = read_back(&mut image, &boot).unwrap_err().to_string();
         assert!(
             unreadable.starts_with("cluster-lab.toml line 1 (version): version 9"),

@@ -6,6 +6,7 @@ mod consul_image;
 mod deb;
 mod diff;
 mod inspect;
+mod recipe;
 mod verify;
 
 use anyhow::Result;
@@ -26,6 +27,7 @@ enum Command {
     Deb(deb::Arguments),
     Diff(diff::Arguments),
     Inspect(inspect::Arguments),
+    Recipe(recipe::Arguments),
     Verify(verify::Arguments),
 }
 
@@ -42,6 +44,7 @@ impl Arguments {
             Command::Deb(arguments) => arguments.run(),
             Command::Diff(arguments) => arguments.run(),
             Command::Inspect(arguments) => arguments.run(),
+            Command::Recipe(arguments) => arguments.run(),
             Command::Verify(arguments) => arguments.run(),
         }
     }

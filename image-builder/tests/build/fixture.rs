@@ -5,7 +5,7 @@ use std::io::{Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use image_builder::build::{self, Inputs, Outputs};
+use image_builder::build::{self, BootChanges, Inputs, Outputs};
 use image_builder::progress::Progress;
 
 pub(crate) const MIB: u64 = 1 << 20;
@@ -130,8 +130,9 @@ impl Fixture {
         Inputs {
             base: self.path("base.img"),
             agent: self.path("agent"),
-            overlay: self.path("overlay"),
+            overlays: vec![self.path("overlay")],
             preload: Vec::new(),
+            boot: BootChanges::default(),
             repair: false,
             epoch: EPOCH,
         }

@@ -8,6 +8,7 @@ mod bases;
 mod fixture;
 mod look;
 mod package;
+mod recipes;
 
 use std::fs;
 use std::process::Command;
