@@ -56,6 +56,13 @@ fn the_settings_file_shows_the_defaults_and_only_known_keys() {
     assert!(settings.user.take().is_some());
     assert_eq!(settings.network.interface.take().unwrap().as_str(), "eth0");
     assert!(settings.network.dhcp_router.take().is_some());
+    assert!(settings.network.dns_forwarders.take().is_some());
+    assert_eq!(
+        std::mem::take(&mut settings.network.reservations)
+            .addresses()
+            .count(),
+        2
+    );
     assert_eq!(settings, defaults);
 }
 

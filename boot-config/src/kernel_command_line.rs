@@ -5,8 +5,9 @@ use crate::{ClusterLayer, Layer, NetworkLayer, ParseError};
 const PREFIX: &str = "cluster-lab.";
 
 /// Reads the words `cluster-lab.hostname=`, `.cluster=`, `.open-lab=`, `.interface=`, `.vlan=`, `.subnet=`,
-/// `.master-address=`, `.pool=`, `.domain=`, `.dhcp-dns=`, `.dhcp-router=` and `.ntp-without-internet=` of a kernel command
-/// line; all other words are somebody else's.
+/// `.master-address=`, `.pool=`, `.domain=`, `.dhcp-dns=`, `.dhcp-router=`, `.ntp-without-internet=`, `.dns-forwarders=`
+/// (separated by commas), `.prefer-master=` and `.never-master=` of a kernel command line; all other words are somebody
+/// else's.
 ///
 /// # Errors
 /// On the first word of ours that is unknown or has a wrong value.
@@ -44,6 +45,11 @@ fn set(layer: &mut Layer, key: &str, value: &str) -> Result<(), String> {
         dhcp_dns,
         dhcp_router,
         ntp_without_internet,
+        dns_forwarders,
+        prefer_master,
+        never_master,
+        // Too much for a command line.
+        reservations: _,
     } = network;
     match key {
         "hostname" => put(hostname, value),
@@ -58,9 +64,12 @@ fn set(layer: &mut Layer, key: &str, value: &str) -> Result<(), String> {
         "dhcp-dns" => put(dhcp_dns, value),
         "dhcp-router" => put(dhcp_router, value),
         "ntp-without-internet" => put(ntp_without_internet, value),
+        "dns-forwarders" => put(dns_forwarders, value),
+        "prefer-master" => put(prefer_master, value),
+        "never-master" => put(never_master, value),
         _ => Err(
             "unknown; allowed are hostname, cluster, open-lab, interface, vlan, subnet, master-address, pool, domain, \
-             dhcp-dns, dhcp-router and ntp-without-internet"
+             dhcp-dns, dhcp-router, ntp-without-internet, dns-forwarders, prefer-master and never-master"
                 .to_owned(),
         ),
     }

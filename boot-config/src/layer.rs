@@ -7,8 +7,8 @@ use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Domain, Hostname, InsecureRegistry, InterfacePattern, LabelKey, LabelValue, Pool, RebuildAfter,
-    RegistryMirror, User, Vlan,
+    Domain, Forwarders, Hostname, InsecureRegistry, InterfacePattern, LabelKey, LabelValue, Pool,
+    RebuildAfter, RegistryMirror, Reservations, User, Vlan,
 };
 
 /// The version of the file format that this library reads and writes.
@@ -88,6 +88,18 @@ pub struct NetworkLayer {
     /// Whether the master's own clock counts as right when nothing keeps it so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ntp_without_internet: Option<bool>,
+    /// DNS servers that the master asks for names that are not the cluster's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dns_forwarders: Option<Forwarders>,
+    /// Whether this card is to be master where it has the choice.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prefer_master: Option<bool>,
+    /// Whether this card is never to be master.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub never_master: Option<bool>,
+    /// Addresses that certain machines always get.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reservations: Option<Reservations>,
 }
 
 /// `[docker]`

@@ -58,7 +58,9 @@ mod tests {
 
     const FULL: &str = "version = 1\nhostname = \"cl-node-1\"\n\n[cluster]\nname = \"lab\"\nopen-lab = true\n\n[network]\n\
         interface = \"en*\"\nvlan = 201\nsubnet = \"10.1.0.0/16\"\nmaster-address = \"10.1.0.1\"\n\
-        pool = \"10.1.0.2-10.1.1.0\"\ndomain = \"lab.internal\"\ndhcp-dns = true\ndhcp-router = \"10.1.0.254\"\nntp-without-internet = true\n\n[swarm]\nrebuild-after = 60\n\n[user]\nname = \"pi\"\npassword-hash = \"$6$salt$hash\"\n\
+        pool = \"10.1.0.2-10.1.1.0\"\ndomain = \"lab.internal\"\ndhcp-dns = true\ndhcp-router = \"10.1.0.254\"\nntp-without-internet = true\n\
+        dns-forwarders = [\"9.9.9.9\"]\nprefer-master = true\nnever-master = false\n\n[network.reservations]\n\
+        cl-node-9 = \"10.1.0.9\"\n\n[swarm]\nrebuild-after = 60\n\n[user]\nname = \"pi\"\npassword-hash = \"$6$salt$hash\"\n\
         ssh-authorized-keys = [\"ssh-ed25519 AAAA me\"]\n";
 
     #[test]
@@ -121,6 +123,14 @@ mod tests {
             (
                 "version = 1\n[network]\ndhcp-dns = \"yes\"\n",
                 "f line 3 (dhcp-dns): invalid type: string \"yes\", expected a boolean",
+            ),
+            (
+                "version = 1\n[network]\ndns-forwarders = [\"dns\"]\n",
+                "f line 3 (dns-forwarders): 'dns' is not the address of a DNS server",
+            ),
+            (
+                "version = 1\n[network.reservations]\nn1 = \"192.168.200.300\"\n",
+                "f line 2: '192.168.200.300' is not an address to reserve for n1",
             ),
             ("\0\u{1}", "f line 1: "),
         ] {

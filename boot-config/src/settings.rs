@@ -6,8 +6,8 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 
 use crate::{
-    Domain, Hostname, InsecureRegistry, InterfacePattern, LabelKey, LabelValue, Layer, Pool, RebuildAfter,
-    RegistryMirror, User, Vlan, VlanId,
+    Domain, Forwarders, Hostname, InsecureRegistry, InterfacePattern, LabelKey, LabelValue, Layer, Pool,
+    RebuildAfter, RegistryMirror, Reservations, User, Vlan, VlanId,
 };
 
 /// Complete settings. Precedence, lowest first: the defaults here, /etc, boot partition, kernel command line.
@@ -75,6 +75,24 @@ pub struct Network {
     pub dhcp_router: Option<Ipv4Addr>,
     /// Whether the master's own clock counts as right when nothing keeps it so.
     pub ntp_without_internet: bool,
+    /// DNS servers that the master asks for names that are not the cluster's; the uplink's when `None`.
+    pub dns_forwarders: Option<Forwarders>,
+    /// Which part this card has in the choice of a master.
+    pub inclination: Inclination,
+    /// Addresses that certain machines always get.
+    pub reservations: Reservations,
+}
+
+/// Which part a card has in the choice of a master.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Inclination {
+    /// As good as any.
+    #[default]
+    Any,
+    /// Master where it has the choice (`prefer-master`).
+    Prefer,
+    /// Never master (`never-master`).
+    Never,
 }
 
 /// Layers that are sound one by one but not together.
@@ -120,6 +138,21 @@ pub enum SettingsError {
         /// The pool asked for.
         pool: Pool,
     },
+    /// A reserved address is no host address of `subnet`, or the master's.
+    #[error(
+        "reservation {address} must be a host address in subnet {subnet} other than master-address {master_address}"
+    )]
+    WrongReservation {
+        /// The address asked for.
+        address: Ipv4Addr,
+        /// The subnet asked for.
+        subnet: Ipv4Net,
+        /// The master's address.
+        master_address: Ipv4Addr,
+    },
+    /// A card cannot be both.
+    #[error("prefer-master and never-master are both true: leave one of them out")]
+    PreferredAndNever,
 }
 
 impl Default for Settings {
@@ -145,6 +178,9 @@ impl Default for Settings {
                 dhcp_dns: false,
                 dhcp_router: None,
                 ntp_without_internet: false,
+                dns_forwarders: None,
+                inclination: Inclination::Any,
+                reservations: Reservations::default(),
             },
             docker: Docker::default(),
             swarm: Swarm::default(),
@@ -161,6 +197,9 @@ impl Settings {
     pub fn from_layers<'a>(layers: impl IntoIterator<Item = &'a Layer>) -> Result<Self, SettingsError> {
         let mut settings = Self::default();
         for layer in layers {
+            if layer.network.prefer_master == Some(true) && layer.network.never_master == Some(true) {
+                return Err(SettingsError::PreferredAndNever);
+            }
             settings.apply(layer);
         }
         settings.network.check()?;
@@ -212,6 +251,10 @@ impl Settings {
             dhcp_dns,
             dhcp_router,
             ntp_without_internet,
+            dns_forwarders,
+            prefer_master,
+            never_master,
+            reservations,
         } = network;
         self.network.interface = interface.or(self.network.interface.take());
         if let Some(vlan) = vlan {
@@ -236,6 +279,19 @@ impl Settings {
             self.network.ntp_without_internet = alone;
         }
         self.network.dhcp_router = dhcp_router.or(self.network.dhcp_router);
+        self.network.dns_forwarders = dns_forwarders.or(self.network.dns_forwarders.take());
+        if let Some(reservations) = reservations {
+            self.network.reservations = reservations;
+        }
+        let now = self.network.inclination;
+        self.network.inclination = match (prefer_master, never_master) {
+            // Refused by the check of a layer before.
+            (_, Some(true)) => Inclination::Never,
+            (Some(true), _) => Inclination::Prefer,
+            (Some(false), _) if now == Inclination::Prefer => Inclination::Any,
+            (_, Some(false)) if now == Inclination::Never => Inclination::Any,
+            _ => now,
+        };
     }
 }
 
@@ -251,6 +307,9 @@ impl Network {
             dhcp_dns: _,
             dhcp_router,
             ntp_without_internet: _,
+            dns_forwarders: _,
+            inclination: _,
+            ref reservations,
         } = *self;
         let is_host = |a: Ipv4Addr| subnet.contains(&a) && a != subnet.network() && a != subnet.broadcast();
         if !is_host(master_address) {
@@ -274,6 +333,16 @@ impl Network {
             && (!is_host(router) || pool.contains(router))
         {
             return Err(SettingsError::WrongRouter { router, subnet, pool });
+        }
+        if let Some(address) = reservations
+            .addresses()
+            .find(|a| !is_host(*a) || *a == master_address)
+        {
+            return Err(SettingsError::WrongReservation {
+                address,
+                subnet,
+                master_address,
+            });
         }
         Ok(())
     }
@@ -333,6 +402,33 @@ mod tests {
     }
 
     #[test]
+    fn a_later_layer_decides_who_may_be_master() {
+        for (files, expected) in [
+            (vec!["prefer-master = true"], Inclination::Prefer),
+            (
+                vec!["prefer-master = true", "prefer-master = false"],
+                Inclination::Any,
+            ),
+            (
+                vec!["prefer-master = true", "never-master = false"],
+                Inclination::Prefer,
+            ),
+            (
+                vec!["never-master = true", "prefer-master = true"],
+                Inclination::Prefer,
+            ),
+            (
+                vec!["never-master = true", "never-master = false"],
+                Inclination::Any,
+            ),
+        ] {
+            let files: Vec<String> = files.iter().map(|line| format!("[network]\n{line}")).collect();
+            let files: Vec<&str> = files.iter().map(String::as_str).collect();
+            assert_eq!(merged(&files).unwrap().network.inclination, expected, "{files:?}");
+        }
+    }
+
+    #[test]
     fn values_that_do_not_fit_together_are_refused() {
         for (text, expected) in [
             (
@@ -358,6 +454,14 @@ mod tests {
             (
                 "[network]\ndhcp-router = \"192.168.200.20\"",
                 "dhcp-router 192.168.200.20 must be",
+            ),
+            (
+                "[network.reservations]\nn1 = \"192.168.200.1\"",
+                "reservation 192.168.200.1 must be a host address in subnet 192.168.200.0/24 other than",
+            ),
+            (
+                "[network]\nprefer-master = true\nnever-master = true",
+                "prefer-master and never-master are both true",
             ),
         ] {
             let message = merged(&[text]).unwrap_err().to_string();
