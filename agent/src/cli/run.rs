@@ -97,6 +97,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
                 resolved: paths.at("/run/systemd/resolve/resolv.conf"),
             },
             consul: CONSUL_DNS,
+            forwarders: None,
         },
         hosts: paths.at("/etc/hosts"),
         built: first_boot::image_built(&paths),

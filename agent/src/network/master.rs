@@ -14,8 +14,9 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
+use super::dhcp::checks::{Checks, Outcome};
 use super::dhcp::lease_table::Lease;
-use super::dhcp::message::Packet;
+use super::dhcp::message::{Kind, Packet};
 use super::dhcp::server::Server;
 use super::discovery::Discovery;
 use super::dns::forward::Places;
@@ -61,6 +62,8 @@ pub struct About {
 pub struct Services {
     about: About,
     server: Server,
+    checks: Checks,
+    probes: Vec<Ipv4Addr>,
     socket: Option<UdpSocket>,
     announcement: Option<Discovery>,
     dns: Option<DnsServer>,
@@ -78,6 +81,8 @@ impl Services {
         Self {
             about,
             server,
+            checks: Checks::default(),
+            probes: Vec::new(),
             socket: None,
             announcement: None,
             dns: None,
@@ -92,7 +97,9 @@ impl Services {
 
     /// When a `tick` is due.
     pub fn deadline(&self) -> Option<Duration> {
-        self.retry.into_iter().chain(self.save).chain([self.look]).min()
+        let times = [self.retry, self.save, self.checks.deadline()];
+        let times = times.into_iter().flatten();
+        times.chain([self.look, self.server.rival.deadline()]).min()
     }
 
     /// Starts what does not run and saves what has changed; a line for each thing that is wrong.
@@ -114,7 +121,10 @@ impl Services {
                 .memory
                 .later(move |memory| memory.save_leases(leases.into_iter()));
         }
-        self.wrong.iter().chain(&self.names.clashes).cloned().collect()
+        self.offer_checked(now);
+        let rival = self.server.rival.line(now);
+        let lines = self.wrong.iter().chain(&self.names.clashes).cloned();
+        lines.chain(rival).collect()
     }
 
     /// Waits for a message to the server.
@@ -143,15 +153,63 @@ impl Services {
     pub fn answer(&mut self, now: Duration, message: &[u8]) -> Option<Mac> {
         let request = Packet::parse(message)?;
         let stranger = self.server.stranger(&request);
-        let (Some((reply, to)), Some(socket)) = (self.reply(now, &request), &self.socket) else {
-            return stranger;
+        if stranger.is_none() && !self.checks.is_running(request.chaddr) {
+            self.answer_request(now, &request, 0);
+        }
+        stranger
+    }
+
+    /// Answers at once, or after a check of the address. `tries`: how many were checked for it already.
+    fn answer_request(&mut self, now: Duration, request: &Packet, tries: u8) {
+        let Some((reply, to)) = self.reply(now, request) else {
+            return;
         };
+        let is_offer = reply.kind == Kind::Offer && !self.server.is_member(request);
+        if is_offer && self.checks.begin(now, request, reply.yiaddr, tries) {
+            self.probes.push(reply.yiaddr);
+            return;
+        }
+        self.send(request, &reply, to);
+    }
+
+    fn offer_checked(&mut self, now: Duration) {
+        for outcome in self.checks.due(now) {
+            match outcome {
+                Outcome::Free(request) => {
+                    if let Some((reply, to)) = self.reply(now, &request) {
+                        self.send(&request, &reply, to);
+                    }
+                }
+                Outcome::Taken(request, address, tries) => {
+                    tracing::warn!(
+                        "{address} is in use by somebody who was not given it; {} gets another",
+                        request.chaddr
+                    );
+                    self.server.conflict(now, &request, address);
+                    self.answer_request(now, &request, tries);
+                }
+            }
+        }
+    }
+
+    /// A station was seen to use an address.
+    pub fn in_use(&mut self, now: Duration, address: Ipv4Addr, by: Mac) {
+        self.checks.in_use(address, by);
+        self.server.table.seen(now, address, by);
+    }
+
+    /// The addresses that are to be probed by ARP.
+    pub fn take_probes(&mut self) -> Vec<Ipv4Addr> {
+        std::mem::take(&mut self.probes)
+    }
+
+    fn send(&self, request: &Packet, reply: &Packet, to: SocketAddrV4) {
+        let Some(socket) = &self.socket else { return };
         tracing::debug!(request = ?request.kind, from = %request.chaddr, reply = ?reply.kind, address = %reply.yiaddr, %to, "DHCP");
         // What cannot be sent now is asked for again by the client.
         if let Err(error) = send_from(socket, self.server.address, &reply.to_bytes(), to) {
             tracing::debug!(%error, %to, "DHCP reply not sent");
         }
-        None
     }
 
     /// The server.

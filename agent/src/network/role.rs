@@ -15,74 +15,19 @@
 //! Once the cluster has a leader, the role follows it: see [`Leadership`].
 
 mod leadership;
+mod timing;
 
 use std::ops::Range;
 use std::time::Duration;
 
+use boot_config::Inclination;
 use serde::{Deserialize, Serialize};
 
 use super::jitter::Jitter;
 use super::mac::Mac;
 pub use leadership::Leadership;
 use leadership::Led;
-
-/// How long everything takes. The defaults let a lone node become master within 6 s of its link being up.
-#[derive(Clone, Debug)]
-pub struct Timing {
-    /// Listening of a node that remembers no role.
-    pub listen_fresh: Range<Duration>,
-    /// Listening of the previous master: short, so that after a power cut the same node is master again.
-    pub listen_master: Range<Duration>,
-    /// Listening of a previous node: long enough for the previous master to boot as well.
-    pub listen_node: Range<Duration>,
-    /// Listening after a master vanished or a claim was lost.
-    pub listen_again: Range<Duration>,
-    /// Between two queries for a master.
-    pub query_every: Duration,
-    /// Number of claim probes.
-    pub claims: u8,
-    /// Between two claim probes, and between the last one and taking the address.
-    pub claim_every: Range<Duration>,
-    /// Between two announcements of a master.
-    pub announce_every: Duration,
-    /// Least time between two announcements made in defence.
-    pub defend_every: Duration,
-    /// A master silent for so long is queried.
-    pub doubt_after: Duration,
-    /// A master silent for so long is gone.
-    pub gone_after: Duration,
-}
-
-impl Default for Timing {
-    fn default() -> Self {
-        let ms = Duration::from_millis;
-        Self {
-            listen_fresh: ms(2000)..ms(4000),
-            listen_master: ms(800)..ms(1200),
-            listen_node: ms(20_000)..ms(24_000),
-            listen_again: ms(1500)..ms(4000),
-            query_every: ms(400),
-            claims: 3,
-            claim_every: ms(350)..ms(550),
-            announce_every: ms(2000),
-            defend_every: ms(300),
-            doubt_after: ms(5000),
-            gone_after: ms(9000),
-        }
-    }
-}
-
-impl Timing {
-    /// A master that comes so late to its next announcement may have a successor.
-    fn hung_after(&self) -> Duration {
-        self.gone_after.saturating_sub(self.announce_every)
-    }
-
-    /// The longest that a claim takes, from its first probe to the announcement.
-    fn claim(&self) -> Duration {
-        self.claim_every.end * u32::from(self.claims)
-    }
-}
+pub use timing::Timing;
 
 /// The role of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -183,6 +128,7 @@ pub struct Machine {
     /// The last master whose agent fell silent: what its kernel still answers is no sign of life.
     silent: Option<Mac>,
     led: Led,
+    inclination: Inclination,
     state: State,
 }
 
@@ -196,8 +142,15 @@ impl Machine {
             remembered,
             silent: None,
             led: Led::default(),
+            inclination: Inclination::Any,
             state: State::Down,
         }
+    }
+
+    /// One that is master rather than others, or never.
+    pub fn inclined(mut self, inclination: Inclination) -> Self {
+        self.inclination = inclination;
+        self
     }
 
     /// The present role.
@@ -247,6 +200,7 @@ impl Machine {
             (Event::LinkUp(mac), State::Down) => {
                 self.mac = mac;
                 let range = match self.remembered {
+                    _ if self.inclination == Inclination::Prefer => self.timing.listen_master.clone(),
                     Some(Role::Master) => self.timing.listen_master.clone(),
                     Some(Role::Node) => self.timing.listen_node.clone(),
                     _ => self.timing.listen_fresh.clone(),
@@ -308,7 +262,9 @@ impl Machine {
 
     fn tick(&mut self, now: Duration) -> Vec<Action> {
         match self.state {
-            State::Listening { until, query } if now >= until && self.led.is_lost() => {
+            State::Listening { until, query }
+                if now >= until && (self.led.is_lost() || self.inclination == Inclination::Never) =>
+            {
                 let until = now + self.jitter.between(&self.timing.listen_again);
                 self.state = State::Listening { until, query };
                 Vec::new()

@@ -154,7 +154,8 @@ impl Network {
             Some(false) => Some(Role::Node),
             None => None,
         };
-        let role = Machine::new(Timing::default(), Jitter::new(jitter.number()), role);
+        let role = Machine::new(Timing::default(), Jitter::new(jitter.number()), role)
+            .inclined(options.settings.inclination);
         let seal = options.members.as_ref().map(Members::seal);
         let announcements = seal.clone().map(Announcements::new);
         Ok(Self {
@@ -200,6 +201,7 @@ impl Network {
             };
             self.take(wake).await;
             self.work().await;
+            self.probe_offers();
             self.pin_master().await;
             self.publish();
         }
@@ -298,6 +300,7 @@ impl Network {
         {
             let wrong = services.tick(now);
             self.warnings.set("master", wrong);
+            self.ask_for_rivals(now);
         }
     }
 

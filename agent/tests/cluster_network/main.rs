@@ -5,6 +5,7 @@
 
 mod clients;
 mod commands;
+mod dhcp_server;
 mod docker;
 mod engine;
 mod faults;

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use boot_config::{Hostname, Pool};
+use boot_config::{Hostname, Pool, Reservations};
 
 use crate::network::mac::Mac;
 
@@ -83,6 +83,7 @@ struct Entry {
 #[derive(Debug)]
 pub struct LeaseTable {
     pool: Pool,
+    reservations: Reservations,
     lease: Duration,
     entries: BTreeMap<Ipv4Addr, Entry>,
     by_client: HashMap<ClientKey, Ipv4Addr>,
@@ -90,10 +91,11 @@ pub struct LeaseTable {
 }
 
 impl LeaseTable {
-    /// An empty table that gives addresses of `pool` for `lease` each.
-    pub fn new(pool: Pool, lease: Duration) -> Self {
+    /// An empty table that gives addresses of `pool` for `lease` each, and to certain clients those that are reserved.
+    pub fn new(pool: Pool, reservations: Reservations, lease: Duration) -> Self {
         Self {
             pool,
+            reservations,
             lease,
             entries: BTreeMap::new(),
             by_client: HashMap::new(),
@@ -106,7 +108,7 @@ impl LeaseTable {
     pub fn adopt(&mut self, now: Duration, leases: impl IntoIterator<Item = Lease>) {
         for Lease { address, client } in leases {
             let free = !self.entries.contains_key(&address) && self.address_of(&client).is_none();
-            if self.pool.contains(address) && free {
+            if self.may_have(&client, address) && free {
                 self.put(address, client, Hold::Kept(now), true);
             }
         }
@@ -115,6 +117,17 @@ impl LeaseTable {
     /// The address to offer: the client's own, else the one it wants, else the lowest that is free, else the one
     /// that has been unused for longest. `None` when all are in use.
     pub fn offer(&mut self, now: Duration, client: &Client, wanted: Option<Ipv4Addr>) -> Option<Ipv4Addr> {
+        if let Some(reserved) = self.reserved(client) {
+            let free = |entry: &Entry| entry.client.key == client.key || entry.hold.free_since(now).is_some();
+            let rests = |entry: &Entry| matches!(entry.hold, Hold::Declined(until) | Hold::Seen(until) if now < until);
+            if self
+                .entries
+                .get(&reserved)
+                .is_none_or(|entry| free(entry) && !rests(entry))
+            {
+                return Some(self.offer_reserved(now, client, reserved));
+            }
+        }
         if let Some(address) = self.address_of(client)
             && let Some(entry) = self.entries.get_mut(&address)
         {
@@ -123,7 +136,9 @@ impl LeaseTable {
             }
             return Some(address);
         }
-        let unused = |address: &Ipv4Addr| !self.entries.contains_key(address);
+        let unused = |address: &Ipv4Addr| {
+            !self.entries.contains_key(address) && !self.reservations.is_reserved(*address)
+        };
         let address = wanted
             .filter(|address| self.pool.contains(*address) && unused(address))
             .or_else(|| self.pool.addresses().find(unused))
@@ -136,7 +151,7 @@ impl LeaseTable {
     /// Leases `address` to the client, new or again. `false`: it is not this client's to have.
     pub fn confirm(&mut self, now: Duration, client: &Client, address: Ipv4Addr) -> bool {
         let own = self.address_of(client) == Some(address);
-        if !own && (self.entries.contains_key(&address) || !self.pool.contains(address)) {
+        if !own && (self.entries.contains_key(&address) || !self.may_have(client, address)) {
             return false;
         }
         let known = self
@@ -149,6 +164,29 @@ impl LeaseTable {
         self.put(address, client.clone(), Hold::Leased(now + self.lease), true);
         self.changed |= !known;
         true
+    }
+
+    fn reserved(&self, client: &Client) -> Option<Ipv4Addr> {
+        self.reservations
+            .address(client.mac.octets(), client.hostname.as_ref())
+    }
+
+    /// Whether an address that nobody has may be this client's: of the pool, if it is reserved for nobody else.
+    fn may_have(&self, client: &Client, address: Ipv4Addr) -> bool {
+        self.reserved(client) == Some(address)
+            || (self.pool.contains(address) && !self.reservations.is_reserved(address))
+    }
+
+    fn offer_reserved(&mut self, now: Duration, client: &Client, address: Ipv4Addr) -> Ipv4Addr {
+        let own = self.address_of(client) == Some(address);
+        let in_use = |entry: &Entry| entry.hold.free_since(now).is_none();
+        if !(own && self.entries.get(&address).is_some_and(in_use)) {
+            for address in self.address_of(client).into_iter().chain([address]) {
+                self.changed |= self.remove(address).is_some_and(|entry| entry.leased);
+            }
+            self.put(address, client.clone(), Hold::Offered(now + OFFER), false);
+        }
+        address
     }
 
     /// The client gives its address back; it is kept for it.
@@ -287,145 +325,4 @@ fn lease((address, entry): (&Ipv4Addr, &Entry)) -> Lease {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn address(last: u8) -> Ipv4Addr {
-        Ipv4Addr::new(192, 168, 200, last)
-    }
-
-    fn client(last: u8) -> Client {
-        let mac = Mac::from([2, 0, 0, 0, 0, last]);
-        Client {
-            key: ClientKey::Mac(mac),
-            mac,
-            hostname: None,
-            node: true,
-        }
-    }
-
-    fn secs(seconds: u64) -> Duration {
-        Duration::from_secs(seconds)
-    }
-
-    fn table(last: u8) -> LeaseTable {
-        LeaseTable::new(Pool::new(address(20), address(last)).unwrap(), secs(600))
-    }
-
-    fn give(table: &mut LeaseTable, now: u64, number: u8) -> Option<Ipv4Addr> {
-        let given = table.offer(secs(now), &client(number), None)?;
-        table.confirm(secs(now), &client(number), given).then_some(given)
-    }
-
-    #[test]
-    fn a_client_gets_its_address_again_long_after_it_ran_out() {
-        let mut table = table(29);
-        assert_eq!(give(&mut table, 0, 1), Some(address(20)));
-        assert_eq!(give(&mut table, 0, 2), Some(address(21)));
-        assert_eq!(table.active(secs(599)).count(), 2);
-        assert_eq!(table.active(secs(600)).count(), 0);
-        assert_eq!(give(&mut table, 90_000, 3), Some(address(22)));
-        assert_eq!(give(&mut table, 90_001, 2), Some(address(21)));
-        table.release(secs(90_002), &client(2), address(21));
-        assert_eq!(give(&mut table, 90_003, 2), Some(address(21)));
-    }
-
-    #[test]
-    fn a_full_pool_gives_what_was_unused_for_longest_and_never_what_is_in_use() {
-        let mut table = table(21);
-        give(&mut table, 0, 1);
-        give(&mut table, 10, 2);
-        assert_eq!(give(&mut table, 599, 3), None);
-        assert_eq!(give(&mut table, 605, 3), Some(address(20)));
-        assert_eq!(give(&mut table, 606, 1), None);
-        assert_eq!(give(&mut table, 611, 1), Some(address(21)));
-    }
-
-    #[test]
-    fn nobody_gets_the_address_of_another() {
-        let mut table = table(29);
-        give(&mut table, 0, 1);
-        assert!(!table.confirm(secs(1), &client(2), address(20)));
-        assert!(
-            !table.confirm(secs(1), &client(2), address(5)),
-            "outside the pool"
-        );
-        table.release(secs(1), &client(2), address(20));
-        table.decline(secs(1), &client(2), address(20));
-        assert_eq!(table.active(secs(2)).next().unwrap().client, client(1));
-    }
-
-    #[test]
-    fn a_new_master_confirms_an_address_that_is_free() {
-        let mut table = table(29);
-        assert!(table.confirm(secs(0), &client(1), address(25)));
-        assert_eq!(give(&mut table, 1, 1), Some(address(25)));
-    }
-
-    #[test]
-    fn a_declined_address_rests_and_its_client_gets_another() {
-        let mut table = table(29);
-        give(&mut table, 0, 1);
-        table.decline(secs(1), &client(1), address(20));
-        assert_eq!(give(&mut table, 1, 1), Some(address(21)));
-        assert_eq!(table.leases().count(), 1);
-    }
-
-    #[test]
-    fn a_client_identifier_goes_before_the_hardware_address() {
-        let mut table = table(29);
-        let mut one = client(1);
-        one.key = ClientKey::Id(vec![1]);
-        let mut other_card = client(2);
-        other_card.key = ClientKey::Id(vec![1]);
-        assert!(table.confirm(secs(0), &one, address(20)));
-        assert_eq!(table.offer(secs(0), &other_card, None), Some(address(20)));
-    }
-
-    #[test]
-    fn an_address_seen_in_use_is_given_to_its_user_only() {
-        let mut table = table(23);
-        table.seen(secs(0), address(20), client(9).mac);
-        table.seen(secs(0), address(21), client(8).mac);
-        table.seen(secs(0), address(22), client(7).mac);
-        assert_eq!(table.entries.len(), 2, "half of the pool at most");
-        assert_eq!(give(&mut table, 1, 1), Some(address(22)));
-        assert_eq!(give(&mut table, 1, 9), Some(address(20)));
-        assert_eq!(table.leases().count(), 2);
-    }
-
-    #[test]
-    fn adopted_leases_are_kept_for_their_clients() {
-        let mut table = table(29);
-        let lease = |last: u8| Lease {
-            address: address(last),
-            client: client(last),
-        };
-        table.adopt(secs(0), [lease(22), lease(22), lease(99)]);
-        assert_eq!(table.leases().count(), 1);
-        assert!(!table.take_changed());
-        assert_eq!(table.active(secs(0)).count(), 0);
-        assert_eq!(give(&mut table, 1, 22), Some(address(22)));
-    }
-
-    #[test]
-    fn only_what_the_file_would_say_counts_as_a_change() {
-        let mut table = table(29);
-        table.offer(secs(0), &client(1), None);
-        assert!(!table.take_changed());
-        give(&mut table, 0, 1);
-        assert!(table.take_changed());
-        give(&mut table, 300, 1);
-        table.release(secs(301), &client(1), address(20));
-        assert!(!table.take_changed());
-    }
-
-    #[test]
-    fn a_flood_of_clients_does_not_grow_the_table() {
-        let mut table = table(29);
-        for number in 0..=255 {
-            table.offer(secs(u64::from(number)), &client(number), None);
-        }
-        assert!(table.entries.len() <= 10 && table.by_client.len() <= 10);
-    }
-}
+mod tests;

@@ -11,6 +11,7 @@ use ipnet::Ipv4Net;
 use super::lease_table::{Client, ClientKey, LeaseTable};
 use super::mark;
 use super::message::{Kind, Network, Packet, VENDOR_CLASS};
+use super::rival::Rival;
 use crate::network::mac::Mac;
 use crate::trust::{Seal, Standing};
 
@@ -39,6 +40,8 @@ pub struct Server {
     pub network: Network,
     /// What tells nodes of this cluster from all other clients, and this server from other clusters'.
     pub seal: Seal,
+    /// Other servers on the same network.
+    pub rival: Rival,
     /// Who has what.
     pub table: LeaseTable,
 }
@@ -50,6 +53,17 @@ impl Server {
             .then_some(packet.chaddr)
     }
 
+    /// The address that was to be offered turned out to be somebody else's.
+    pub fn conflict(&mut self, now: Duration, request: &Packet, address: Ipv4Addr) {
+        let member = self.is_member(request);
+        self.table.decline(now, &client_of(request, member), address);
+    }
+
+    /// Whether a message is a node's of this cluster.
+    pub fn is_member(&self, packet: &Packet) -> bool {
+        mark::standing(packet, &self.seal) == Standing::Member
+    }
+
     /// Takes one message. What to send, and where to.
     pub fn answer(&mut self, now: Duration, packet: &Packet) -> Option<(Packet, SocketAddrV4)> {
         let agent = packet.vendor_class.as_deref() == Some(VENDOR_CLASS);
@@ -58,18 +72,11 @@ impl Server {
             || standing == Standing::Other
             || !packet.giaddr.is_unspecified()
             || (self.audience == Audience::Agents && !agent)
+            || (standing != Standing::Member && self.rival.is_there(now))
         {
             return None;
         }
-        let client = Client {
-            key: packet
-                .client_id
-                .clone()
-                .map_or(ClientKey::Mac(packet.chaddr), ClientKey::Id),
-            mac: packet.chaddr,
-            hostname: packet.hostname.clone(),
-            node: standing == Standing::Member,
-        };
+        let client = client_of(packet, standing == Standing::Member);
         let mut reply = match packet.kind {
             Kind::Discover => {
                 let offered = self.table.offer(now, &client, packet.requested)?;
@@ -87,9 +94,8 @@ impl Server {
             Kind::Inform => self.reply(packet, Kind::Ack, None),
             Kind::Offer | Kind::Ack | Kind::Nak => return None,
         };
-        if client.node {
-            mark::put(&mut reply, &self.seal);
-        }
+        // Also for those who cannot read it: another master of this cluster that overhears it must not take it for a rival's.
+        mark::put(&mut reply, &self.seal);
         // A client that has an address in this network gets its answer there, any other by broadcast (section 4.1).
         let has_address = reply.kind != Kind::Nak && self.subnet.contains(&packet.ciaddr);
         let to = if has_address {
@@ -139,6 +145,16 @@ impl Server {
     }
 }
 
+fn client_of(packet: &Packet, node: bool) -> Client {
+    let id = packet.client_id.clone();
+    Client {
+        key: id.map_or(ClientKey::Mac(packet.chaddr), ClientKey::Id),
+        mac: packet.chaddr,
+        hostname: packet.hostname.clone(),
+        node,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,7 +169,11 @@ mod tests {
 
     fn server(audience: Audience) -> Server {
         let lease = Duration::from_secs(600);
-        let table = LeaseTable::new(Pool::new(address(20), address(29)).unwrap(), lease);
+        let table = LeaseTable::new(
+            Pool::new(address(20), address(29)).unwrap(),
+            boot_config::Reservations::default(),
+            lease,
+        );
         Server {
             address: MASTER,
             subnet: "192.168.200.0/24".parse().unwrap(),
@@ -164,6 +184,7 @@ mod tests {
                 ..Network::default()
             },
             seal: seal(1),
+            rival: Rival::new(Duration::ZERO),
             table,
         }
     }
@@ -213,6 +234,7 @@ mod tests {
         expected.renew = Some(Duration::from_secs(300));
         expected.rebind = Some(Duration::from_secs(525));
         expected.network.ntp = Some(MASTER);
+        mark::put(&mut expected, &seal(1));
         assert_eq!(offer, expected);
     }
 
@@ -306,10 +328,25 @@ mod tests {
             assert_eq!(server.stranger(&discover).is_some(), expected.is_none());
             let offer = server.answer(Duration::ZERO, &discover);
             assert_eq!(offer.is_some(), expected.is_some());
-            let Some((offer, _)) = offer else { continue };
-            let node = mark::standing(&offer, &seal(1)) == Standing::Member;
-            assert_eq!(Some(node), expected, "client {number}");
+            if let Some(node) = expected {
+                assert_eq!(server.is_member(&discover), node, "client {number}");
+            }
         }
+    }
+
+    #[test]
+    fn where_another_server_answers_only_nodes_are_served() {
+        let mut server = server(Audience::Everyone);
+        let (subnet, mac) = (server.subnet, Mac::from([2, 0, 0, 0, 0, 9]));
+        let mut offer = ask(Kind::Offer, 9);
+        offer.yiaddr = address(25);
+        server
+            .rival
+            .heard(Duration::ZERO, mac, &offer, Audience::Everyone, subnet);
+        let mut discover = ask(Kind::Discover, 1);
+        assert_eq!(answer(&mut server, &discover), None);
+        mark::put(&mut discover, &seal(1));
+        assert!(answer(&mut server, &discover).is_some());
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use boot_config::Forwarders;
 use ipnet::Ipv4Net;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
@@ -41,6 +42,8 @@ pub struct Places {
     pub files: Files,
     /// Consul's DNS server.
     pub consul: SocketAddr,
+    /// Who is asked instead of the uplink's resolvers.
+    pub forwarders: Option<Forwarders>,
 }
 
 /// Asks and remembers.
@@ -73,7 +76,10 @@ impl Forwarder {
             origin: Instant::now(),
             consul: places.consul,
             state: Mutex::new(State {
-                resolvers: Resolvers::new(places.files, subnet),
+                resolvers: match &places.forwarders {
+                    Some(forwarders) => Resolvers::fixed(places.files, subnet, forwarders.addresses()),
+                    None => Resolvers::new(places.files, subnet),
+                },
                 cache: Cache::default(),
                 failed: HashMap::new(),
                 asked: HashMap::new(),

@@ -30,6 +30,7 @@ pub struct Resolvers {
     looked: Option<Duration>,
     stamps: [Option<SystemTime>; 2],
     servers: Vec<SocketAddr>,
+    is_fixed: bool,
 }
 
 impl Resolvers {
@@ -41,12 +42,23 @@ impl Resolvers {
             looked: None,
             stamps: [None; 2],
             servers: Vec::new(),
+            is_fixed: false,
+        }
+    }
+
+    /// These and no others, whatever the system uses.
+    pub fn fixed(files: Files, subnet: Ipv4Net, servers: &[IpAddr]) -> Self {
+        let at_port = |address: &IpAddr| SocketAddr::new(*address, 53);
+        Self {
+            servers: servers.iter().map(at_port).collect(),
+            is_fixed: true,
+            ..Self::new(files, subnet)
         }
     }
 
     /// Looks at the files, if it is time; whether the resolvers are others than before.
     pub fn look(&mut self, now: Duration) -> bool {
-        if self.looked.is_some_and(|at| now < at + LOOK_EVERY) {
+        if self.is_fixed || self.looked.is_some_and(|at| now < at + LOOK_EVERY) {
             return false;
         }
         let first = self.looked.replace(now).is_none();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_assert_eq, prop_oneof, proptest};
 
-use super::{Action, Duration, Event, Jitter, Mac, Machine, Role, Timing};
+use super::{Action, Duration, Event, Inclination, Jitter, Mac, Machine, Role, Timing};
 
 mod exhaustive;
 
@@ -187,6 +187,25 @@ fn a_master_that_has_hung_steps_down_before_anything_else() {
         [Action::Announce(secs(6.0))],
         "only late"
     );
+}
+
+#[test]
+fn who_prefers_to_be_master_claims_first_and_who_never_is_one_never_claims() {
+    let mut prefers =
+        Machine::new(Timing::default(), Jitter::new(1), Some(Role::Node)).inclined(Inclination::Prefer);
+    prefers.handle(Duration::ZERO, Event::LinkUp(mac(9)));
+    assert!(until(&mut prefers, Duration::ZERO, Role::Claiming) < secs(1.3));
+    let mut never =
+        Machine::new(Timing::default(), Jitter::new(1), Some(Role::Master)).inclined(Inclination::Never);
+    never.handle(Duration::ZERO, Event::LinkUp(mac(1)));
+    let mut now = Duration::ZERO;
+    while now < secs(100.0) {
+        now = never.deadline().unwrap();
+        never.handle(now, Event::Tick);
+        assert_eq!(never.role(), Role::Listening);
+    }
+    never.handle(now, Event::Held(mac(9), Some(secs(1.0))));
+    assert_eq!(never.role(), Role::Node);
 }
 
 #[test]

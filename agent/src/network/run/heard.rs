@@ -37,9 +37,32 @@ impl Network {
                         .map(Job::Client),
                 );
                 if let (Some(services), Says::Holds(..)) = (&mut self.services, heard.says) {
-                    services.server().table.seen(now, address, heard.sender);
+                    services.in_use(now, address, heard.sender);
                 }
             }
+        }
+    }
+
+    /// Probes the addresses that the server is about to offer.
+    pub(super) fn probe_offers(&mut self) {
+        let (Some(services), Some(port)) = (&mut self.services, &self.port) else {
+            return;
+        };
+        for address in services.take_probes() {
+            super::sent(port.arp.send(&arp::claim(port.interface.mac, address)));
+        }
+    }
+
+    pub(super) fn ask_for_rivals(&mut self, now: Duration) {
+        let (Some(services), Some(port)) = (&mut self.services, &self.port) else {
+            return;
+        };
+        let mac = port.interface.mac;
+        let xid = (self.jitter.number() >> 32) as u32;
+        let server = services.server();
+        if let Some(mut question) = server.rival.ask(now, mac, xid) {
+            mark::put(&mut question, &server.seal);
+            super::sent(port.dhcp.send(&frame::wrap(mac, frame::To::All, &question)));
         }
     }
 
@@ -84,8 +107,13 @@ impl Network {
         };
         match mark::standing(&packet, seal) {
             Standing::Member => {}
-            Standing::Unmarked if seal.is_open() => {}
+            Standing::Unmarked if seal.is_open() && self.services.is_none() => {}
             standing => {
+                if let (Some(services), Standing::Unmarked) = (&mut self.services, standing) {
+                    let server = services.server();
+                    let (audience, subnet) = (server.audience, server.subnet);
+                    server.rival.heard(now, from, &packet, audience, subnet);
+                }
                 tracing::debug!(%from, ?standing, "a DHCP server that is not this cluster's");
                 return;
             }

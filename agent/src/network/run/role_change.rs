@@ -10,8 +10,10 @@ use super::{Job, Network};
 use crate::members;
 use crate::network::dhcp::lease_table::{Client as LeaseClient, ClientKey, Lease, LeaseTable};
 use crate::network::dhcp::message::Network as Told;
+use crate::network::dhcp::rival::Rival;
 use crate::network::dhcp::server::{Audience, Server};
 use crate::network::discovery::Discovery;
+use crate::network::dns::forward::Places;
 use crate::network::follower::Follower;
 use crate::network::jitter::Jitter;
 use crate::network::master::{About, Services};
@@ -138,9 +140,11 @@ impl Network {
             dhcp_dns,
             dhcp_router,
             ntp_without_internet,
+            reservations,
+            dns_forwarders,
             ..
         } = &self.options.settings;
-        let mut table = LeaseTable::new(*pool, LEASE);
+        let mut table = LeaseTable::new(*pool, reservations.clone(), LEASE);
         let told = self
             .news
             .iter()
@@ -175,6 +179,7 @@ impl Network {
                 domain: Some(domain.clone()),
             },
             seal: seal.clone(),
+            rival: Rival::new(now),
             table,
         };
         let about = About {
@@ -183,7 +188,10 @@ impl Network {
             os: self.options.os.clone(),
             memory: self.memory.clone(),
             domain: domain.clone(),
-            places: self.options.places.clone(),
+            places: Places {
+                forwarders: dns_forwarders.clone(),
+                ..self.options.places.clone()
+            },
             time_alone: *ntp_without_internet,
         };
         let mut services = Services::new(about, server, now);

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use boot_config::Network as Settings;
+use boot_config::{Inclination, Network as Settings};
 
 use super::Network;
 use crate::network::dhcp::lease_table::Lease;
@@ -61,7 +61,7 @@ impl Network {
             master_name: news.as_ref().and_then(|news| news.master.clone()),
             master_node: news.and_then(|news| Some(news.master_node?.address)),
             peers,
-            waiting: self.waiting.clone().or_else(|| self.waits_for_other_cluster(now)),
+            waiting: self.waiting.clone().or_else(|| self.waits_as_listener(now)),
             warnings: self.warnings.lines(),
         };
         self.view.send_if_modified(|old| {
@@ -71,10 +71,24 @@ impl Network {
         });
     }
 
-    fn waits_for_other_cluster(&self, now: Duration) -> Option<String> {
-        let waits = self.role.role() == Role::Listening && self.foreign.has_master(now);
-        let address = self.options.settings.master_address;
-        waits.then(|| format!("another cluster to leave {address} on this switch"))
+    /// Why a node that listens goes on listening.
+    fn waits_as_listener(&self, now: Duration) -> Option<String> {
+        let Settings {
+            master_address,
+            inclination,
+            ..
+        } = &self.options.settings;
+        if self.role.role() != Role::Listening {
+            None
+        } else if self.foreign.has_master(now) {
+            Some(format!(
+                "another cluster to leave {master_address} on this switch"
+            ))
+        } else if *inclination == Inclination::Never {
+            Some("a master: this card is never one (never-master = true)".to_owned())
+        } else {
+            None
+        }
     }
 
     /// Names are known on the master, and on a node whose master has told of itself.

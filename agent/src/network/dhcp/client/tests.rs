@@ -9,6 +9,7 @@ use proptest::prelude::{ProptestConfig, proptest};
 use super::{Client, Identity, Jitter, Kind, Mac, Output, Packet, To};
 use crate::network::dhcp::lease_table::LeaseTable;
 use crate::network::dhcp::mark;
+use crate::network::dhcp::rival::Rival;
 use crate::network::dhcp::server::{Audience, Server};
 use crate::trust::{Seal, Trust};
 
@@ -45,7 +46,12 @@ fn server() -> Server {
         audience: Audience::Agents,
         network: crate::network::dhcp::message::Network::default(),
         seal: seal(),
-        table: LeaseTable::new(Pool::new(address(20), address(29)).unwrap(), lease),
+        rival: Rival::new(Duration::ZERO),
+        table: LeaseTable::new(
+            Pool::new(address(20), address(29)).unwrap(),
+            boot_config::Reservations::default(),
+            lease,
+        ),
     }
 }
 
