@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use futures_util::{Stream, stream};
@@ -17,6 +18,8 @@ const LINE_MAX: usize = 16 * 1024;
 const OUTPUT_MAX: usize = 16 * 1024 * 1024;
 /// Lines that wait to be read.
 const QUEUE: usize = 64;
+/// Starts programs for us.
+const SYSTEMD_RUN: &str = "/usr/bin/systemd-run";
 /// The exit status of what did not end in time, as `timeout` has it.
 const TIMED_OUT: i32 = 124;
 /// The exit status of what cannot be started, as the shell has it.
@@ -39,16 +42,27 @@ pub fn as_root(command: &[String], limit: Duration) -> Command {
     let (program, arguments) = command
         .split_first()
         .map_or(("true", &[][..]), |(first, rest)| (first.as_str(), rest));
-    if !Path::new("/run/systemd/system").is_dir() || !Path::new("/usr/bin/systemd-run").is_file() {
+    if !systemd_can() {
         let mut command = Command::new(program);
         command.args(arguments);
         return command;
     }
-    let mut run = Command::new("/usr/bin/systemd-run");
+    let mut run = Command::new(SYSTEMD_RUN);
     run.args(["--quiet", "--pipe", "--wait", "--collect"]);
     run.arg(format!("--property=RuntimeMaxSec={}", limit.as_secs().max(1)));
     run.arg("--").arg(program).args(arguments);
     run
+}
+
+/// Whether systemd runs here and passes on what a program says, which it does since 235: jessie's does not. There the
+/// program has the agent's own rights.
+fn systemd_can() -> bool {
+    static CAN: OnceLock<bool> = OnceLock::new();
+    *CAN.get_or_init(|| {
+        let help = || std::process::Command::new(SYSTEMD_RUN).arg("--help").output();
+        let knows = |output: std::process::Output| String::from_utf8_lossy(&output.stdout).contains("--pipe");
+        Path::new("/run/systemd/system").is_dir() && help().is_ok_and(knows)
+    })
 }
 
 /// Starts it. The stream's end, or dropping it, ends the program too.
