@@ -39,9 +39,15 @@ export async function* lines(path, signal) {
 /** Calls back for everything that changes: `status`, `overview`, `happened`; and when the connection comes and goes. */
 export function watch(handlers) {
   const source = new EventSource("api/v1/live");
-  source.onopen = () => handlers.connection(true);
+  let lost;
+  source.onopen = () => {
+    clearTimeout(lost);
+    handlers.connection(true);
+  };
   source.onerror = () => {
-    handlers.connection(false);
+    // The node ends a connection every few minutes; that is no loss.
+    clearTimeout(lost);
+    lost = setTimeout(() => handlers.connection(false), 5000);
     // After some answers, such as one of another program on the port, browsers do not try again by themselves.
     if (source.readyState === EventSource.CLOSED) setTimeout(() => watch(handlers), 3000);
   };

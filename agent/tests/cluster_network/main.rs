@@ -3,8 +3,10 @@
 
 #![expect(clippy::expect_used, reason = "a test, all of it")]
 
+mod browser;
 mod clients;
 mod commands;
+mod dashboard;
 mod dhcp_server;
 mod docker;
 mod engine;
