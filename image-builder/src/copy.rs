@@ -93,6 +93,40 @@ pub(crate) fn write_sparse(source: &mut impl Read, target: &mut File, offset: u6
     Ok(length)
 }
 
+/// No card image is longer; a small archive may say that it unpacks to anything.
+const IMAGE_MAX: u64 = 64 << 30;
+
+/// A reader that fails where more comes out than may.
+pub(crate) struct Bounded<R> {
+    inner: R,
+    left: u64,
+}
+
+impl<R: Read> Bounded<R> {
+    /// Of an image.
+    pub(crate) fn image(inner: R) -> Self {
+        let left = IMAGE_MAX;
+        Self { inner, left }
+    }
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        match self.left.checked_sub(count as u64) {
+            Some(left) => self.left = left,
+            None => {
+                let reason = format!(
+                    "it unpacks to more than {} GiB, which no card image does",
+                    IMAGE_MAX >> 30
+                );
+                return Err(std::io::Error::other(reason));
+            }
+        }
+        Ok(count)
+    }
+}
+
 /// Reads until `block` is full or the source ends.
 fn fill(source: &mut impl Read, block: &mut [u8]) -> std::io::Result<usize> {
     let mut filled = 0;
@@ -123,6 +157,28 @@ mod tests {
         copy_sparse(&from, &to).unwrap();
         assert_eq!(std::fs::read(&to).unwrap(), bytes);
         assert!(to.metadata().unwrap().blocks() < from.metadata().unwrap().blocks());
+    }
+
+    #[test]
+    fn no_more_comes_out_than_may() {
+        let mut exact = Bounded {
+            inner: &[1; 100][..],
+            left: 100,
+        };
+        let mut bytes = Vec::new();
+        exact.read_to_end(&mut bytes).unwrap();
+        assert_eq!(bytes.len(), 100);
+        let mut bomb = Bounded {
+            inner: std::io::repeat(0),
+            left: 1 << 20,
+        };
+        let message = std::io::copy(&mut bomb, &mut std::io::sink())
+            .unwrap_err()
+            .to_string();
+        assert_eq!(
+            message,
+            "it unpacks to more than 64 GiB, which no card image does"
+        );
     }
 
     #[test]

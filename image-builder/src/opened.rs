@@ -9,7 +9,7 @@ use disk_image::fat::BootPartition;
 use disk_image::mbr::{Mbr, Partition};
 use disk_image::source::Source;
 
-use crate::copy::write_sparse;
+use crate::copy::{Bounded, write_sparse};
 
 /// The type of a Linux partition.
 pub(crate) const LINUX: u8 = 0x83;
@@ -24,7 +24,7 @@ pub(crate) struct Opened {
 impl Opened {
     /// Opens an image of any packing.
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        let mut source = Source::open(path)?;
+        let source = Source::open(path)?;
         let first_sector = *source.first_sector();
         let size = std::fs::metadata(path)
             .with_context(|| format!("reading {}", path.display()))?
@@ -32,7 +32,7 @@ impl Opened {
         let packed = source.length() != Some(size);
         let (file, length) = if packed {
             let mut file = tempfile::tempfile().context("making a file to unpack to")?;
-            let length = write_sparse(&mut source, &mut file, 0)?;
+            let length = write_sparse(&mut Bounded::image(source), &mut file, 0)?;
             (file, length)
         } else {
             let file = File::open(path).with_context(|| format!("reading {}", path.display()))?;

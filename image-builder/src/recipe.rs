@@ -36,6 +36,7 @@ struct Text {
     preload: Vec<Spanned<PathBuf>>,
     output: Option<PathBuf>,
     sign_key: Option<Spanned<PathBuf>>,
+    publish_url: Option<String>,
     #[serde(default)]
     repair: bool,
     #[serde(default)]
@@ -62,6 +63,8 @@ pub struct Recipe {
     pub output: Option<PathBuf>,
     /// A secret key of minisign.
     pub sign_key: Option<PathBuf>,
+    /// The web folder that the archive will be in.
+    pub publish_url: Option<String>,
     /// Whether a base that was in use is repaired.
     pub repair: bool,
     /// What changes on the boot partition, default settings of the cluster included.
@@ -146,6 +149,7 @@ fn parse(file: &Path, text: &str, folder: &Path) -> Result<(Recipe, Named)> {
         preload: parsed.preload.into_iter().map(&mut input).collect(),
         output: parsed.output.map(|output| folder.join(output)),
         sign_key: parsed.sign_key.map(&mut input),
+        publish_url: parsed.publish_url,
         repair: parsed.repair,
         boot: BootChanges {
             settings: parsed.settings,

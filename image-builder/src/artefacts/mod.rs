@@ -1,6 +1,9 @@
-//! What is published beside an image, all from one build: the archive, checksums, block map, manifest, signatures.
+//! What is published beside an image, all from one build: the archive, checksums, block map, manifest, bill of
+//! materials, repository for Raspberry Pi Imager, signatures.
 
+mod bill_of_materials;
 mod block_map;
+mod imager;
 mod packed;
 mod sign;
 
@@ -10,7 +13,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use disk_image::mbr::Mbr;
 
-use crate::build::Outputs;
+use crate::build::{BootShape, Outputs};
 use crate::checksum::Checksum;
 use crate::draft::Draft;
 use crate::progress::Progress;
@@ -22,6 +25,7 @@ pub(crate) struct Built {
     pub(crate) length: u64,
     pub(crate) table: Mbr,
     pub(crate) base: ImageFile,
+    pub(crate) shapes: Vec<BootShape>,
     pub(crate) epoch: u64,
 }
 
@@ -37,6 +41,7 @@ pub(crate) fn make(
         length,
         table,
         base,
+        shapes,
         epoch,
     } = built;
     progress.say(format_args!("packing {}", outputs.archive.display()));
@@ -54,9 +59,24 @@ pub(crate) fn make(
     };
     let mut manifest = Manifest::new(epoch, base, described);
     fill(&mut manifest, &mut image)?;
-    let map = text_file(&outputs.block_map(), &map)?;
-    let manifest = text_file(&outputs.manifest(), &manifest.render()?)?;
-    let mut drafts = Vec::from([image, archive, map, manifest]);
+    let mut texts = Vec::from([
+        (outputs.block_map(), map),
+        (outputs.manifest(), manifest.render()?),
+        (outputs.bill_of_materials(), bill_of_materials::text(&manifest)?),
+    ]);
+    if let Some(folder) = &outputs.publish_url {
+        let download = imager::Download {
+            folder,
+            name: file_name(&outputs.archive)?,
+            length: archive.file().metadata().context("reading the archive")?.len(),
+            sha256: &sums[1],
+        };
+        texts.push((outputs.imager(), imager::text(&manifest, &download, &shapes)?));
+    }
+    let mut drafts = Vec::from([image, archive]);
+    for (name, text) in texts {
+        drafts.push(text_file(&name, &text)?);
+    }
     if let Some(key) = &outputs.sign_key {
         progress.say("signing: minisign waits for the key's password, if it has one");
         for at in 0..drafts.len() {

@@ -35,7 +35,7 @@ pub use examine::BootShape;
 
 use crate::artefacts::{self, Built, beside, file_name};
 use crate::checksum::Hashing;
-use crate::copy::write_sparse;
+use crate::copy::{Bounded, write_sparse};
 use crate::draft::{self, Draft};
 use crate::opened::root_partition;
 use crate::progress::Progress;
@@ -72,6 +72,8 @@ pub struct Outputs {
     pub archive: PathBuf,
     /// A secret key of minisign; with it, everything is signed.
     pub sign_key: Option<PathBuf>,
+    /// The web folder that the archive will be in; with it, a repository for Raspberry Pi Imager is made.
+    pub publish_url: Option<String>,
 }
 
 impl Outputs {
@@ -89,6 +91,7 @@ impl Outputs {
             image: image.into(),
             archive: format!("{image}.zip").into(),
             sign_key: None,
+            publish_url: None,
         })
     }
 
@@ -102,15 +105,32 @@ impl Outputs {
         beside(&self.image, "manifest.json")
     }
 
+    /// What was added, in SPDX: `NAME.img.spdx.json`.
+    pub fn bill_of_materials(&self) -> PathBuf {
+        beside(&self.image, "spdx.json")
+    }
+
+    /// The repository for Raspberry Pi Imager: `NAME.img.rpi-imager.json`.
+    pub fn imager(&self) -> PathBuf {
+        beside(&self.image, "rpi-imager.json")
+    }
+
     /// Every file that is made.
     pub fn all(&self) -> Vec<PathBuf> {
         let (image, archive) = (&self.image, &self.archive);
-        let mut all = Vec::from([image.clone(), archive.clone(), self.block_map(), self.manifest()]);
+        let mut all = Vec::from([
+            image.clone(),
+            archive.clone(),
+            self.block_map(),
+            self.manifest(),
+            self.bill_of_materials(),
+        ]);
+        if self.publish_url.is_some() {
+            all.push(self.imager());
+        }
         if self.sign_key.is_some() {
-            all.extend_from_within(..);
-            for signature in all.iter_mut().skip(4) {
-                *signature = beside(signature, "minisig");
-            }
+            let signatures: Vec<_> = all.iter().map(|file| beside(file, "minisig")).collect();
+            all.extend(signatures);
         }
         all.extend([beside(image, "sha256"), beside(archive, "sha256")]);
         all
@@ -168,8 +188,11 @@ pub fn run(inputs: &Inputs, outputs: &Outputs, progress: &Progress) -> Result<()
     progress.say(format_args!("copying the base image {}", base.display()));
     let mut source = Hashing::new(Source::open(base)?);
     let first_sector = *source.inner().first_sector();
+    // Before minutes of unpacking.
+    Mbr::parse(&first_sector, source.inner().length())
+        .with_context(|| format!("the base image {}", base.display()))?;
     let mut image = Draft::create(&outputs.image)?;
-    let length = write_sparse(&mut source, image.file(), 0)?;
+    let length = write_sparse(&mut Bounded::image(&mut source), image.file(), 0)?;
     let from = ImageFile {
         name: file_name(base)?,
         length,
@@ -198,6 +221,7 @@ pub fn run(inputs: &Inputs, outputs: &Outputs, progress: &Progress) -> Result<()
         length,
         table: Mbr::parse(&first_sector, Some(length))?,
         base: from,
+        shapes: layout.shapes.clone(),
         epoch: *epoch,
     };
     let fill = |manifest: &mut _, image: &mut Draft| {
@@ -240,6 +264,7 @@ mod tests {
             image: "a/b.img".into(),
             archive: "a/b.img.zip".into(),
             sign_key: None,
+            publish_url: None,
         };
         for name in ["a/b.img", "a/b.img.zip"] {
             assert_eq!(Outputs::from_name(Path::new(name)).unwrap(), expected);

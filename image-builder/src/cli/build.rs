@@ -41,7 +41,8 @@ pub(super) struct Arguments {
     /// packed with gzip). May be given several times.
     #[arg(long, value_name = "FILE")]
     preload: Vec<PathBuf>,
-    /// NAME.img or NAME.img.zip; both are made, and beside them .sha256, .bmap (block map) and .manifest.json.
+    /// NAME.img or NAME.img.zip; both are made, and beside them .sha256, .bmap (block map), .manifest.json
+    /// and .spdx.json.
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// If the root file system was not unmounted cleanly, repair it in the copy (`e2fsck -fp`); the base stays as it is.
@@ -50,6 +51,9 @@ pub(super) struct Arguments {
     /// Sign everything with this secret key of minisign.
     #[arg(long, value_name = "FILE")]
     sign_key: Option<PathBuf>,
+    /// Web folder that the archive will be in: makes a repository for Raspberry Pi Imager (.rpi-imager.json).
+    #[arg(long, value_name = "URL")]
+    publish_url: Option<String>,
 }
 
 impl Arguments {
@@ -60,6 +64,7 @@ impl Arguments {
         let output = recipe.output.with_context(|| missing("--output"))?;
         let outputs = Outputs {
             sign_key: recipe.sign_key,
+            publish_url: recipe.publish_url,
             ..Outputs::from_name(&output)?
         };
         ensure!(!recipe.overlays.is_empty(), missing("--overlay"));
@@ -97,6 +102,7 @@ impl Arguments {
             output,
             repair,
             sign_key,
+            publish_url,
         } = self;
         let recipe = recipe
             .as_deref()
@@ -118,6 +124,7 @@ impl Arguments {
             preload: [recipe.preload, preload].concat(),
             output: output.or(recipe.output),
             sign_key: sign_key.or(recipe.sign_key),
+            publish_url: publish_url.or(recipe.publish_url),
             repair: repair || recipe.repair,
             boot: recipe.boot,
         })

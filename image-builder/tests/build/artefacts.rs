@@ -1,6 +1,7 @@
 //! What lies beside the image: read by the programs that users have for it.
 
 use std::fs;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use image_builder::build::{self, Outputs};
@@ -25,6 +26,7 @@ fn signed() -> (Fixture, Outputs) {
     );
     let outputs = Outputs {
         sign_key: Some(fixture.path("lab.key")),
+        publish_url: Some("https://example.org/lab/".to_owned()),
         ..fixture.outputs()
     };
     build::run(&fixture.inputs(), &outputs, &Progress::start()).unwrap();
@@ -43,7 +45,7 @@ fn checksums_and_signatures_are_those_of_the_files() {
     let mut names = fixture.names_in_out();
     names.sort();
     assert_eq!(names, expected);
-    assert_eq!(names.len(), 10);
+    assert_eq!(names.len(), 14);
     for name in ["lab.img.sha256", "lab.img.zip.sha256"] {
         let check = Command::new("sha256sum")
             .args(["--check", "--strict", name])
@@ -119,6 +121,45 @@ fn the_manifest_names_everything_that_was_added() {
         !text.contains(&fixture.text("")),
         "it tells the folders of this machine"
     );
+}
+
+#[test]
+fn imager_and_auditors_are_told_the_same() {
+    let (fixture, outputs) = signed();
+    let json =
+        |name: &Path| -> serde_json::Value { serde_json::from_slice(&fs::read(name).unwrap()).unwrap() };
+    let manifest = Manifest::parse(&fs::read_to_string(outputs.manifest()).unwrap()).unwrap();
+    let image = manifest.image.sha256.to_string();
+    let archive = run("sha256sum", &[&fixture.text("out/lab.img.zip")])[..64].to_owned();
+    let offer = &json(&outputs.imager())["os_list"][0];
+    assert_eq!(offer["url"], "https://example.org/lab/lab.img.zip");
+    assert_eq!(
+        (&offer["extract_sha256"], &offer["image_download_sha256"]),
+        (&image.into(), &archive.into())
+    );
+    assert_eq!(
+        offer["image_download_size"],
+        fs::metadata(&outputs.archive).unwrap().len()
+    );
+    assert_eq!(
+        (&offer["release_date"], &offer["init_format"]),
+        (&"2023-11-14".into(), &"cloudinit".into())
+    );
+    let bill = json(&outputs.bill_of_materials());
+    assert_eq!(bill["spdxVersion"], "SPDX-2.3");
+    assert_eq!(bill["creationInfo"]["created"], "2023-11-14T22:13:20Z");
+    let packages = bill["packages"].as_array().unwrap();
+    let agent = packages
+        .iter()
+        .find(|package| package["name"] == "/usr/bin/cluster-lab")
+        .unwrap();
+    let sum = run("sha256sum", &[&fixture.text("agent")])[..64].to_owned();
+    assert_eq!(agent["checksums"][0]["checksumValue"], sum);
+    let ids: std::collections::BTreeSet<_> = packages
+        .iter()
+        .map(|package| package["SPDXID"].as_str())
+        .collect();
+    assert_eq!(ids.len(), packages.len(), "an identifier is used twice");
 }
 
 #[test]

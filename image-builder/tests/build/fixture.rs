@@ -46,8 +46,36 @@ pub(crate) struct Fixture {
     folder: tempfile::TempDir,
 }
 
+/// What a base looks like.
+pub(crate) struct Shape {
+    pub(crate) fat_bits: u8,
+    /// Whether `/lib` is a link to `/usr/lib`.
+    pub(crate) merged: bool,
+    /// Options of mke2fs.
+    pub(crate) mke2fs: Vec<&'static str>,
+}
+
+impl Shape {
+    /// FAT32 has at least 65525 clusters.
+    fn boot_mib(&self) -> u64 {
+        if self.fat_bits == 32 { 40 } else { 8 }
+    }
+
+    pub(crate) fn root_start(&self) -> u64 {
+        BOOT_START + self.boot_mib() * MIB
+    }
+}
+
 impl Fixture {
     pub(crate) fn new() -> Self {
+        Self::shaped(&Shape {
+            fat_bits: 16,
+            merged: true,
+            mke2fs: Vec::new(),
+        })
+    }
+
+    pub(crate) fn shaped(shape: &Shape) -> Self {
         let fixture = Self {
             folder: tempfile::tempdir().unwrap(),
         };
@@ -63,7 +91,11 @@ impl Fixture {
         let write = |name: &str, text: &str| fs::write(fixture.path(name), text).unwrap();
         write("tree/usr/lib/os-release", "PRETTY_NAME=\"Test OS 1\"\n");
         std::os::unix::fs::symlink("../usr/lib/os-release", fixture.path("tree/etc/os-release")).unwrap();
-        std::os::unix::fs::symlink("usr/lib", fixture.path("tree/lib")).unwrap();
+        if shape.merged {
+            std::os::unix::fs::symlink("usr/lib", fixture.path("tree/lib")).unwrap();
+        } else {
+            fs::create_dir_all(fixture.path("tree/lib/systemd/system")).unwrap();
+        }
         write("tree/etc/machine-id", "0123456789abcdef\n");
         write("tree/etc/ssh/ssh_host_rsa_key", "of every card\n");
         write("user-data", "#cloud-config\nhostname: test\n");
@@ -81,41 +113,46 @@ impl Fixture {
         agent.extend([2, 0, 40, 0]);
         agent.resize(100_000, 0x5a);
         fs::write(fixture.path("agent"), agent).unwrap();
-        fixture.make_base();
+        fixture.make_base(shape);
         fixture
     }
 
-    fn make_base(&self) {
+    fn make_base(&self, shape: &Shape) {
+        let root_start = shape.root_start();
         let boot = self.text("boot.fat");
         fs::File::create(&boot)
             .unwrap()
-            .set_len(ROOT_START - BOOT_START)
+            .set_len(root_start - BOOT_START)
             .unwrap();
-        run("mkfs.vfat", &["-F", "16", "-s", "2", &boot]);
+        let (bits, cluster) = (
+            shape.fat_bits.to_string(),
+            if shape.fat_bits == 32 { "1" } else { "2" },
+        );
+        run("mkfs.vfat", &["-F", &bits, "-s", cluster, &boot]);
         run("mcopy", &["-i", &boot, &self.text("user-data"), "::"]);
         let base = self.text("base.img");
         fs::File::create(&base)
             .unwrap()
-            .set_len(ROOT_START + ROOT_MIB * MIB)
+            .set_len(root_start + ROOT_MIB * MIB)
             .unwrap();
-        let table =
-            "label: dos\nlabel-id: 0x1a2b3c4d\nstart=8192, size=16384, type=c\nstart=24576, type=83\n";
+        let (sectors, root_sector) = (shape.boot_mib() * 2048, root_start / 512);
+        let table = format!(
+            "label: dos\nlabel-id: 0x1a2b3c4d\nstart=8192, size={sectors}, type=c\nstart={root_sector}, type=83\n"
+        );
         run_with(
             "sfdisk",
             &["--quiet", "--no-reread", "--no-tell-kernel", &base],
-            table,
+            &table,
         );
         let mut image = fs::File::options().write(true).open(&base).unwrap();
         image.seek(SeekFrom::Start(BOOT_START)).unwrap();
         image.write_all(&fs::read(&boot).unwrap()).unwrap();
-        let extended = format!("offset={ROOT_START},root_owner=0:0");
+        let extended = format!("offset={root_start},root_owner=0:0");
         let (tree, size) = (self.text("tree"), format!("{ROOT_MIB}m"));
-        run(
-            "mke2fs",
-            &[
-                "-q", "-F", "-t", "ext4", "-E", &extended, "-d", &tree, &base, &size,
-            ],
-        );
+        let mut arguments = vec!["-q", "-F", "-t", "ext4", "-E", &extended];
+        arguments.extend(&shape.mke2fs);
+        arguments.extend(["-d", &tree, &base, &size]);
+        run("mke2fs", &arguments);
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

@@ -9,6 +9,7 @@ mod fixture;
 mod look;
 mod package;
 mod recipes;
+mod shapes;
 
 use std::fs;
 use std::process::Command;

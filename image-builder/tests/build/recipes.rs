@@ -160,5 +160,5 @@ fn the_same_inputs_make_the_same_bytes_for_everybody() {
         );
         assert!(ours.unwrap() == theirs.unwrap(), "{name} differs");
     }
-    assert_eq!(fixture.names_in_out().len(), 6);
+    assert_eq!(fixture.names_in_out().len(), 7);
 }
