@@ -32,10 +32,14 @@ use crate::network::run::{Network, Options as NetworkOptions};
 use crate::network::view::View;
 use crate::services::{self, Swarm};
 use crate::status::{FirstBoot, Role};
+use crate::stopped::Marker;
 use crate::trust::Trust;
 
 /// Name and first boot are looked at so often.
 const REFRESH: Duration = Duration::from_secs(5);
+
+/// It is looked so often whether the node is to stop.
+const LOOK_FOR_STOP: Duration = Duration::from_millis(500);
 
 /// What the daemon runs with.
 pub struct Options {
@@ -53,8 +57,12 @@ pub struct Options {
     pub docker_socket: PathBuf,
     /// Docker Engine's files.
     pub docker_files: engine::configure::Files,
+    /// Where Docker Engine's program may be.
+    pub docker_programs: Vec<PathBuf>,
+    /// Where Docker Engine's data is.
+    pub docker_data: PathBuf,
     /// The program that reloads and restarts Docker Engine.
-    pub docker_control: engine::control::Control,
+    pub service_manager: engine::service_manager::ServiceManager,
     /// `/proc`
     pub proc: PathBuf,
     /// `/sys/class/net`
@@ -73,11 +81,20 @@ pub struct Options {
     pub built: Duration,
 }
 
-/// Runs until SIGTERM or SIGINT, then takes down what was set up.
+/// Why the daemon has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The system wants it to.
+    BySignal,
+    /// The node is stopped: it has left its swarm, but for what these lines say.
+    Stopped(Vec<String>),
+}
+
+/// Runs until SIGTERM or SIGINT, or until the node is stopped, then takes down what was set up.
 ///
 /// # Errors
 /// When the daemon cannot start: no permission, no Unix socket, no state folder.
-pub async fn run(mut options: Options) -> anyhow::Result<()> {
+pub async fn run(mut options: Options) -> anyhow::Result<Ended> {
     let clock = Clock::start(&options.proc)?;
     let trust = Trust::decide(options.secret.take(), &options.settings.cluster);
     let mut board = Board::new(&options, trust.as_ref(), &clock);
@@ -106,7 +123,12 @@ pub async fn run(mut options: Options) -> anyhow::Result<()> {
     let (engine_sender, mut engine) = watch::channel(EngineStatus::default());
     let (invitation_sender, invitation) = watch::channel(None);
     let (leadership_sender, leadership) = watch::channel(Leadership::default());
+    let (leave_sender, leave) = watch::channel(false);
     let ends = engine::run::Ends {
+        leave,
+        service_manager: options.service_manager.clone(),
+        programs: options.docker_programs.clone(),
+        data: options.docker_data.clone(),
         socket: options.docker_socket.clone(),
         place,
         status: engine_sender,
@@ -116,7 +138,7 @@ pub async fn run(mut options: Options) -> anyhow::Result<()> {
         master: options.settings.network.master_address,
         configurator: Configurator::new(
             options.docker_files.clone(),
-            options.docker_control.clone(),
+            options.service_manager.clone(),
             options.settings.docker.clone(),
         ),
     };
@@ -142,18 +164,43 @@ pub async fn run(mut options: Options) -> anyhow::Result<()> {
     let network = Network::new(network, view_sender)?;
     let mut terminate = signal(SignalKind::terminate()).context("waiting for signals")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("waiting for signals")?;
-    let end = async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+    let marker = Marker::new(&options.state);
+    let mut stop = std::pin::pin!(async move {
+        while marker.read().is_none() {
+            tokio::time::sleep(LOOK_FOR_STOP).await;
         }
+        tracing::info!("this node is stopped: leaving the cluster");
+        leave_sender.send_replace(true);
+        match engine_task.await {
+            Ok(left) => left.leave().await,
+            Err(_) => Vec::new(),
+        }
+    });
+    // The network stays until the node has left: the others must hear of it.
+    let (end_sender, end) = tokio::sync::oneshot::channel::<()>();
+    let mut end_sender = Some(end_sender);
+    let end = async move {
+        let _ = end.await;
         tracing::info!("ending");
     };
+    let mut ended = None;
     let mut network = std::pin::pin!(network.run(end));
     let mut refresh = tokio::time::interval(REFRESH);
     loop {
         tokio::select! {
             () = &mut network => break,
+            _ = terminate.recv(), if end_sender.is_some() => {
+                ended = ended.or(Some(Ended::BySignal));
+                end_sender = None;
+            }
+            _ = interrupt.recv(), if end_sender.is_some() => {
+                ended = ended.or(Some(Ended::BySignal));
+                end_sender = None;
+            }
+            notes = &mut stop, if ended.is_none() => {
+                ended = Some(Ended::Stopped(notes));
+                end_sender = None;
+            }
             changed = view.changed() => {
                 if changed.is_ok() {
                     let view = view.borrow_and_update();
@@ -162,7 +209,7 @@ pub async fn run(mut options: Options) -> anyhow::Result<()> {
                     place_sender.send_if_modified(|old| std::mem::replace(old, place.clone()) != place);
                 }
             }
-            changed = engine.changed() => {
+            changed = engine.changed(), if ended.is_none() => {
                 if changed.is_ok() {
                     board.status.engine = engine.borrow_and_update().clone();
                 }
@@ -183,11 +230,10 @@ pub async fn run(mut options: Options) -> anyhow::Result<()> {
     }
     server.abort();
     counting.abort();
-    engine_task.abort();
     preload_task.abort();
     // Left behind, it would say "connection refused" instead of "not there" to `cluster-lab status`.
     let _ = std::fs::remove_file(&options.socket);
-    Ok(())
+    Ok(ended.unwrap_or(Ended::BySignal))
 }
 
 fn planner(settings: &Settings) -> Planner {

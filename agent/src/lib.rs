@@ -18,5 +18,6 @@ pub mod process;
 pub mod secret;
 pub mod services;
 pub mod status;
+pub mod stopped;
 pub mod trust;
 pub mod unmanaged;

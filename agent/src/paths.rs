@@ -66,6 +66,13 @@ impl Paths {
         self.state().join("first-boot")
     }
 
+    /// Where Docker Engine's program may be.
+    pub fn docker_programs(&self) -> Vec<PathBuf> {
+        ["/usr/bin/dockerd", "/usr/sbin/dockerd", "/usr/local/bin/dockerd"]
+            .map(|place| self.at(place))
+            .into()
+    }
+
     /// The HTTP API's Unix socket.
     pub fn agent_socket(&self) -> PathBuf {
         self.at("/run/cluster-lab/agent.sock")

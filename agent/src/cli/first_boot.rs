@@ -13,6 +13,7 @@ use crate::engine::configure::{Files, machine};
 use crate::first_boot::{self, Machine, Stage, console};
 use crate::network::memory::Memory;
 use crate::paths::Paths;
+use crate::stopped::Marker;
 use crate::unmanaged;
 
 /// Arguments of `first-boot`.
@@ -41,8 +42,10 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     // Before the steps: they may take long, and these are quick.
     if args.stage.is_none_or(|stage| stage == Stage::Early) {
         let mut warnings = config.warnings.clone();
-        warnings.extend(unmanaged::apply(&paths, &config.settings));
-        warnings.extend(configure_docker(&paths, &config.settings));
+        if Marker::new(&paths.state()).read().is_none() {
+            warnings.extend(unmanaged::apply(&paths, &config.settings));
+            warnings.extend(configure_docker(&paths, &config.settings));
+        }
         for warning in &warnings {
             say(&format!("cluster-lab: warning: {warning}"));
         }
@@ -66,7 +69,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
 /// Before Docker starts, so that it need not be started again for what the cluster tells it. As master or node: what it
 /// was last.
 fn configure_docker(paths: &Paths, settings: &Settings) -> Option<String> {
-    if !paths.at("/usr/bin/dockerd").exists() {
+    if !paths.docker_programs().iter().any(|program| program.exists()) {
         return None;
     }
     let was_master = Memory::open(&paths.state()).is_ok_and(|memory| memory.role().master == Some(true));

@@ -10,7 +10,9 @@ mod logs;
 mod nodes;
 mod run;
 mod service;
+mod start;
 mod status;
+mod stop;
 mod support_bundle;
 
 use std::process::ExitCode;
@@ -24,6 +26,8 @@ const EXAMPLES: &str = "Examples:
   cluster-lab logs web -f     what a service or a node says
   cluster-lab exec -- uptime  a command on all nodes at once
   cluster-lab login           a link to the dashboard that allows changes
+  cluster-lab stop            leave the cluster in order; every file is as it was before
+  cluster-lab start           take part again
   cluster-lab -v run          the daemon in the foreground, with its reasons
   cluster-lab first-boot      the steps of the first boot that are not done yet
 
@@ -66,6 +70,10 @@ pub enum Command {
     SupportBundle(support_bundle::Args),
     /// Be a node of the cluster: take the master or node role and keep it. Run by the system as a service
     Run(run::Args),
+    /// Take part in the cluster again after `stop`
+    Start(start::Args),
+    /// Leave the cluster in order and put every file back; stays so over a restart
+    Stop(stop::Args),
     /// Show what this node is, which master and nodes it sees, what it waits for
     Status(status::Args),
 }
@@ -87,8 +95,21 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Login(args) => login::run(&args),
         Command::SupportBundle(args) => support_bundle::run(&args),
         Command::Run(args) => run::run(args),
+        Command::Start(args) => start::run(&args),
+        Command::Stop(args) => stop::run(&args),
         Command::Status(args) => status::run(&args),
     }
+}
+
+/// Who is not root cannot do this.
+fn require_root(verb: &str) -> anyhow::Result<()> {
+    // The folder of a process belongs to who it runs as.
+    let root =
+        std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
+    if !root {
+        anyhow::bail!("only root can do this: sudo cluster-lab {verb}");
+    }
+    Ok(())
 }
 
 /// An error and its causes as one line.

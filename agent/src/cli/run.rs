@@ -2,24 +2,31 @@
 
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
+use tokio::signal::unix::{SignalKind, signal};
 
+use crate::cli::stop;
 use crate::config::Config;
-use crate::daemon;
+use crate::daemon::{self, Ended};
 use crate::engine::configure::Files as DockerFiles;
-use crate::engine::control::Control;
+use crate::engine::service_manager::ServiceManager;
 use crate::first_boot;
 use crate::network::dns::forward::Places;
 use crate::network::dns::resolvers::Files;
 use crate::paths::Paths;
 use crate::secret::{self, Found};
 use crate::status::{FirstBoot, FirstBootStep};
+use crate::stopped::Marker;
 
 /// Where Consul answers DNS queries on every node.
 const CONSUL_DNS: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8600));
+
+/// It is looked so often whether a stopped node is to start.
+const LOOK_FOR_START: Duration = Duration::from_millis(500);
 
 /// Arguments of `run`. All are for tests: a node needs none.
 #[derive(Debug, clap::Args)]
@@ -39,9 +46,9 @@ pub struct Args {
     /// Where Docker Engine listens
     #[arg(long, value_name = "PATH", hide = true)]
     docker_socket: Option<PathBuf>,
-    /// Reload and restart Docker Engine with this program, which is given a verb and "docker"
+    /// Reload, restart and look at Docker Engine with this program
     #[arg(long, value_name = "PROGRAM", default_value = "systemctl", hide = true)]
-    docker_control: OsString,
+    service_manager: OsString,
 }
 
 /// Runs the daemon until it is told to end.
@@ -52,14 +59,58 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     // Memory holds the cluster secret: no core dump, and no debugger of a program that lost root's rights.
     nix::sys::prctl::set_dumpable(false).context("switching core dumps off")?;
     let paths = Paths::below(&args.root);
+    let state = args.state_dir.clone().unwrap_or_else(|| paths.state());
+    let marker = Marker::new(&state);
+    loop {
+        if let Some(stopped) = marker.read() {
+            if !stopped.done {
+                // Another daemon was to do it and did not come to its end.
+                marker.write(&stop::put_back(&paths, &state, stopped.notes))?;
+            }
+            tracing::info!("this node is stopped: 'cluster-lab start' starts it");
+            if !runtime()?.block_on(started(&marker))? {
+                return Ok(ExitCode::SUCCESS);
+            }
+        }
+        let options = options(&args, &paths, &state)?;
+        match runtime()?.block_on(daemon::run(options))? {
+            Ended::BySignal => return Ok(ExitCode::SUCCESS),
+            Ended::Stopped(notes) => marker.write(&stop::put_back(&paths, &state, notes))?,
+        }
+    }
+}
+
+/// Waits until the node is started; false: the system wants the daemon to end.
+async fn started(marker: &Marker) -> anyhow::Result<bool> {
+    let mut terminate = signal(SignalKind::terminate()).context("waiting for signals")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("waiting for signals")?;
+    let started = async {
+        while marker.read().is_some() {
+            tokio::time::sleep(LOOK_FOR_START).await;
+        }
+    };
+    tokio::select! {
+        () = started => Ok(true),
+        _ = terminate.recv() => Ok(false),
+        _ = interrupt.recv() => Ok(false),
+    }
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("starting")
+}
+
+fn options(args: &Args, paths: &Paths, state: &Path) -> anyhow::Result<daemon::Options> {
     let Config {
         settings,
         mut warnings,
     } = match &args.config {
-        None => Config::load(&paths),
+        None => Config::load(paths),
         Some(file) => only_file(file)?,
     };
-    let state = args.state_dir.unwrap_or_else(|| paths.state());
     let secret = match secret::read(&state.join(Paths::SECRET)) {
         Found::Secret(secret) => Some(secret),
         Found::Nothing => None,
@@ -75,16 +126,19 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         tracing::warn!("{warning}");
     }
     let markers = paths.clone();
-    let options = daemon::Options {
-        docker_files: DockerFiles::of(&paths, &state),
-        docker_control: Control(args.docker_control),
+    Ok(daemon::Options {
+        docker_files: DockerFiles::of(paths, state),
+        service_manager: ServiceManager(args.service_manager.clone()),
+        docker_programs: paths.docker_programs(),
+        docker_data: paths.at("/var/lib/docker"),
         settings,
         warnings,
         secret,
-        state,
-        socket: args.socket.unwrap_or_else(|| paths.agent_socket()),
+        state: state.to_owned(),
+        socket: args.socket.clone().unwrap_or_else(|| paths.agent_socket()),
         docker_socket: args
             .docker_socket
+            .clone()
             .unwrap_or_else(|| paths.at("/var/run/docker.sock")),
         proc: "/proc".into(),
         class_net: "/sys/class/net".into(),
@@ -100,17 +154,11 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
             forwarders: None,
         },
         hosts: paths.at("/etc/hosts"),
-        built: first_boot::image_built(&paths),
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("starting")?;
-    runtime.block_on(daemon::run(options))?;
-    Ok(ExitCode::SUCCESS)
+        built: first_boot::image_built(paths),
+    })
 }
 
-fn only_file(file: &std::path::Path) -> anyhow::Result<Config> {
+fn only_file(file: &Path) -> anyhow::Result<Config> {
     let name = file.display().to_string();
     let text = std::fs::read_to_string(file).with_context(|| format!("reading {name}"))?;
     let layer = boot_config::parse(&name, &text)?;

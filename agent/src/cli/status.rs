@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
 use crate::http_client;
 use crate::paths::Paths;
+use crate::stopped::Marker;
 
 /// Arguments of `status`.
 #[derive(Debug, clap::Args)]
@@ -33,6 +34,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         .build()
         .context("starting")?;
     let asked = runtime.block_on(http_client::status_of_daemon(&socket));
+    if asked.is_err() && Marker::new(&Paths::default().state()).read().is_some() && args.socket.is_none() {
+        bail!("this node is stopped (start it: cluster-lab start)");
+    }
     let status = asked.context("the daemon does not run (start it: systemctl start cluster-lab)")?;
     let text = if args.json {
         serde_json::to_string_pretty(&status)? + "\n"

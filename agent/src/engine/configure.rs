@@ -6,12 +6,17 @@ use std::time::Duration;
 
 use boot_config::Docker as Settings;
 
-use super::control::Control;
 use super::daemon_config::{Applied, DaemonConfig, Key, Wanted, set_by_flags, set_by_units};
+use super::docker::Engine;
+use super::service_manager::ServiceManager;
 use crate::paths::Paths;
 
 /// An engine that does not take its labels is told again after so long.
 const TELL_EVERY: Duration = Duration::from_secs(60);
+
+/// How often it is looked whether an engine has forgotten its labels, and the time between.
+const FORGET_TRIES: u32 = 20;
+const FORGET_PAUSE: Duration = Duration::from_millis(250);
 
 /// Engine label with the node's processor, as `uname -m` calls it.
 pub const ARCH_LABEL: &str = "hypriot.arch";
@@ -46,7 +51,7 @@ pub enum Next {
 #[derive(Debug)]
 pub struct Configurator {
     files: Files,
-    control: Control,
+    service_manager: ServiceManager,
     settings: Settings,
     told: Option<Duration>,
 }
@@ -96,10 +101,10 @@ impl Files {
 
 impl Configurator {
     /// For one engine.
-    pub fn new(files: Files, control: Control, settings: Settings) -> Self {
+    pub fn new(files: Files, service_manager: ServiceManager, settings: Settings) -> Self {
         Self {
             files,
-            control,
+            service_manager,
             settings,
             told: None,
         }
@@ -124,14 +129,43 @@ impl Configurator {
             Next::Reload => {
                 tracing::info!("Docker reads its configuration again");
                 self.told = Some(now);
-                self.control.reload().await
+                self.service_manager.reload().await
             }
             Next::Restart => {
                 tracing::info!("Docker is started again for its new configuration");
                 self.told = Some(now);
-                self.control.restart().await
+                self.service_manager.restart().await
             }
         }
+    }
+}
+
+impl Configurator {
+    /// Lets the engine forget what it was told, as far as it does without a restart, and puts the user's file back.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written.
+    pub async fn restore(&self, engine: &Engine) -> anyhow::Result<()> {
+        let config = &self.files.config;
+        let before = config.labels();
+        if config.empty()? && engine.report().await.is_ok() {
+            let left = config.labels();
+            if let Err(error) = self.service_manager.reload().await {
+                tracing::warn!("Docker keeps its labels until it is started again: {error:#}");
+            } else if before != left {
+                // It reads the file some time after it is told to; the next one must not come in between.
+                for _ in 0..FORGET_TRIES {
+                    match engine.report().await {
+                        Ok(report)
+                            if next(Applied::Nothing, false, true, &left, &report.labels)
+                                != Next::Nothing => {}
+                        _ => break,
+                    }
+                    tokio::time::sleep(FORGET_PAUSE).await;
+                }
+            }
+        }
+        config.restore()
     }
 }
 

@@ -8,7 +8,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use super::plan::Action;
-use super::swarm::Node;
+use super::swarm::{Node, ROLE_LABEL};
 
 /// How long a node may be away.
 #[derive(Clone, Debug)]
@@ -96,7 +96,8 @@ impl<'a> Look<'a> {
 
     /// How many managers there should be.
     fn wanted(&self) -> usize {
-        managers_for(self.nodes.iter().filter(|node| !self.is_forgotten(node)).count())
+        let counts = |node: &&Node| !self.is_forgotten(node) && !node.is_leaving();
+        managers_for(self.nodes.iter().filter(counts).count())
     }
 
     /// The managers that count; one that was promoted and is gone before it was one does not.
@@ -111,6 +112,7 @@ impl<'a> Look<'a> {
     /// Forgets who has come back as another.
     fn removal(&self) -> Option<Action> {
         let stale = |node: &&Node| match replaced(self.nodes, node) {
+            _ if node.is_leaving() && !node.ready => true,
             Some(Twin::Same) => true,
             // Two Pis may have been given one name.
             Some(Twin::Namesake) => self.is_forgotten(node),
@@ -125,7 +127,7 @@ impl<'a> Look<'a> {
         let workers = self
             .nodes
             .iter()
-            .filter(|node| node.ready && node.manager.is_none());
+            .filter(|node| node.ready && node.manager.is_none() && !node.is_leaving());
         // A sure order: every leader would choose alike.
         let first = workers.min_by_key(|node| (!self.is_master(node), node.address, &node.id))?;
         (self.is_master(first) || self.sound() < self.wanted()).then(|| Action::Promote(first.id.clone()))
@@ -148,15 +150,24 @@ impl<'a> Look<'a> {
         surplus.into_iter().find_map(|node| demotion(self.nodes, node))
     }
 
-    /// Labels nodes with their role. Until the master is known, nobody's label is wrong.
+    /// Labels nodes with their role and what their engines tell. Until the master is known, nobody's label is wrong.
     fn label(&self) -> Option<Action> {
         self.master?;
-        let role = |node: &Node| if self.is_master(node) { "master" } else { "node" };
-        // A master that is lost is none any more; all others are labelled when they are back.
-        let counts = |node: &Node| node.ready || node.role_label.as_deref() == Some("master");
-        let is_wrong = |node: &&Node| counts(node) && node.role_label.as_deref() != Some(role(node));
-        let wrong = self.nodes.iter().find(is_wrong)?;
-        Some(Action::Label(wrong.id.clone(), role(wrong)))
+        let wrong = |node: &Node| {
+            let role = if self.is_master(node) { "master" } else { "node" };
+            // A master that is lost is none any more; all others are labelled when they are back.
+            if !node.ready && node.role() != Some("master") {
+                return None;
+            }
+            let mut labels = node.told.clone();
+            labels.insert(ROLE_LABEL.to_owned(), role.to_owned());
+            labels.retain(|key, value| node.labels.get(key) != Some(value));
+            (!labels.is_empty()).then(|| Action::Label(node.id.clone(), labels))
+        };
+        self.nodes
+            .iter()
+            .filter(|node| !node.is_leaving())
+            .find_map(wrong)
     }
 }
 
@@ -202,6 +213,11 @@ fn demotion(nodes: &[Node], node: &Node) -> Option<Action> {
     if node.manager.is_some_and(|raft| !raft.member) {
         return (!node.ready).then(|| Action::Remove(node.id.clone()));
     }
+    keeps_majority_without(nodes, node).then(|| Action::Demote(node.id.clone()))
+}
+
+/// Whether the managers without this one are a majority of themselves.
+pub(super) fn keeps_majority_without(nodes: &[Node], node: &Node) -> bool {
     let rest: Vec<_> = nodes
         .iter()
         .filter(|other| other.id != node.id)
@@ -209,7 +225,7 @@ fn demotion(nodes: &[Node], node: &Node) -> Option<Action> {
         .filter(|raft| raft.member)
         .collect();
     let reachable = rest.iter().filter(|raft| raft.reachable).count();
-    (reachable > rest.len() / 2).then(|| Action::Demote(node.id.clone()))
+    reachable > rest.len() / 2
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 pub mod containers;
 mod images;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,18 +16,22 @@ use bollard::models::{
 };
 use bollard::query_parameters::{
     DeleteNodeOptions, LeaveSwarmOptions, ListNodesOptions, ListServicesOptions, UpdateNodeOptionsBuilder,
+    UpdateSwarmOptionsBuilder,
 };
 use bollard::{API_DEFAULT_VERSION, Docker};
 
+use super::configure;
 use super::plan::Action;
 use super::swarm::{
-    Control, Invitation, MANAGER_PORT, Manager, Membership, Node, ROLE_LABEL, Raft, Swarm, Token,
+    ARCH_LABEL, Control, Invitation, LEAVING_LABEL, MANAGER_PORT, Manager, Membership, Node, ROLE_LABEL,
+    Raft, Swarm, Token,
 };
 
 /// The engine itself gives up a join after 20 s and goes on trying; a Pi's card may be slow.
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// A swarm's cards may lie in a cupboard for long: with the engine's 90 days they would come back as strangers. The
-/// certificate of the first manager is issued before this is known, and has it only after its first renewal.
+/// Managers that do not answer for so long decide nothing.
+const MANAGERS_TIMEOUT: Duration = Duration::from_secs(10);
+/// A swarm's cards may lie in a cupboard for long: with the engine's 90 days they would come back as strangers.
 const CERTIFICATE_EXPIRY: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 /// Finished tasks kept per slot; each is written to the cards of all managers.
 const TASK_HISTORY: i64 = 2;
@@ -101,10 +105,14 @@ impl Engine {
             _ => return Swarm::Out,
         }
         let control = if info.control_available == Some(true) {
-            match manager(docker).await {
-                Ok(manager) => Control::Manager(manager),
-                Err(error) => {
+            match tokio::time::timeout(MANAGERS_TIMEOUT, manager(docker)).await {
+                Ok(Ok(manager)) => Control::Manager(manager),
+                Ok(Err(error)) => {
                     tracing::debug!("the swarm's managers: {error:#}");
+                    Control::NoQuorum
+                }
+                Err(_) => {
+                    tracing::debug!("the swarm's managers do not answer");
                     Control::NoQuorum
                 }
             }
@@ -150,12 +158,27 @@ impl Engine {
                 let role = NodeSpecRoleEnum::WORKER;
                 change(&docker, node, |spec| spec.role = Some(role)).await
             }
-            Action::Label(node, role) => {
+            Action::Label(node, labels) => {
                 let set = |spec: &mut NodeSpec| {
-                    let labels = spec.labels.get_or_insert_with(HashMap::new);
-                    labels.insert(ROLE_LABEL.to_owned(), (*role).to_owned());
+                    let present = spec.labels.get_or_insert_with(HashMap::new);
+                    present.extend(labels.clone());
                 };
                 change(&docker, node, set).await
+            }
+            Action::Retire(node) => {
+                let retire = |spec: &mut NodeSpec| {
+                    spec.availability = Some(NodeSpecAvailabilityEnum::DRAIN);
+                    let labels = spec.labels.get_or_insert_with(HashMap::new);
+                    labels.insert(LEAVING_LABEL.to_owned(), "true".to_owned());
+                };
+                change(&docker, node, retire).await
+            }
+            Action::Unretire(node) => {
+                let unretire = |spec: &mut NodeSpec| {
+                    spec.availability = Some(NodeSpecAvailabilityEnum::ACTIVE);
+                    spec.labels.get_or_insert_with(HashMap::new).remove(LEAVING_LABEL);
+                };
+                change(&docker, node, unretire).await
             }
             Action::Remove(node) => docker
                 .delete_node(node, Some(DeleteNodeOptions { force: true }))
@@ -187,6 +210,27 @@ async fn init(docker: &Docker, address: Ipv4Addr, force_new_cluster: bool) -> an
         ..SwarmInitRequest::default()
     };
     docker.init_swarm(request).await?;
+    // The first manager's own certificate was issued before its swarm knew for how long.
+    if !force_new_cluster && let Err(error) = renew_certificates(docker).await {
+        tracing::warn!("this manager's certificate is valid for 90 days until it is renewed: {error:#}");
+    }
+    Ok(())
+}
+
+/// Lets all nodes have their certificates issued anew, by a new authority.
+async fn renew_certificates(docker: &Docker) -> anyhow::Result<()> {
+    let swarm = docker.inspect_swarm().await?;
+    let version = swarm
+        .version
+        .and_then(|version| version.index)
+        .unwrap_or_default();
+    let mut spec = swarm.spec.unwrap_or_default();
+    let authority = spec.ca_config.get_or_insert_with(SwarmSpecCaConfig::default);
+    authority.force_rotate = Some(authority.force_rotate.unwrap_or_default() + 1);
+    let options = UpdateSwarmOptionsBuilder::new()
+        .version(i64::try_from(version).unwrap_or(i64::MAX))
+        .build();
+    docker.update_swarm(spec, options).await?;
     Ok(())
 }
 
@@ -226,17 +270,28 @@ fn node(api: ApiNode) -> Option<Node> {
         leader: raft.leader.unwrap_or_default(),
         member: true,
     });
+    let description = api.description.unwrap_or_default();
+    let engine_labels = description.engine.and_then(|engine| engine.labels);
     Some(Node {
         id: api.id?,
-        hostname: api
-            .description
-            .and_then(|description| description.hostname)
-            .unwrap_or_default(),
+        hostname: description.hostname.unwrap_or_default(),
         address: status.addr.and_then(|address| address.parse().ok()),
         ready: status.state == Some(NodeState::READY),
         manager: wants_manager.then_some(raft),
-        role_label: spec.labels.and_then(|labels| labels.get(ROLE_LABEL).cloned()),
+        labels: spec.labels.unwrap_or_default().into_iter().collect(),
+        told: told(engine_labels.unwrap_or_default()),
     })
+}
+
+/// What an engine's labels say of its node. Those of the agent's own namespace are not repeated, but for the processor.
+fn told(labels: HashMap<String, String>) -> BTreeMap<String, String> {
+    let of_node = labels.into_iter().filter_map(|(key, value)| match key.as_str() {
+        configure::ARCH_LABEL => Some((ARCH_LABEL.to_owned(), value)),
+        ROLE_LABEL | LEAVING_LABEL => None,
+        _ if key.starts_with("hypriot.") => None,
+        _ => Some((key, value)),
+    });
+    of_node.collect()
 }
 
 /// Changes what a node is to be; the engine refuses when somebody else has changed it in between.

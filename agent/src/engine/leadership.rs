@@ -66,6 +66,8 @@ fn electorate(view: &Manager) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::engine::swarm::{Membership, Node, Raft, Token};
 
@@ -80,7 +82,8 @@ mod tests {
                 leader: index == leader,
                 member: true,
             }),
-            role_label: None,
+            labels: BTreeMap::new(),
+            told: BTreeMap::new(),
         };
         Control::Manager(Manager {
             worker_token: Token::default(),

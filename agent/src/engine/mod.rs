@@ -4,12 +4,14 @@
 //! the only file that speaks to the engine, `run` joins them.
 
 pub mod configure;
-pub mod control;
 pub mod control_plane;
 pub mod daemon_config;
 pub mod docker;
 pub mod leadership;
+pub mod leave;
 pub mod plan;
 pub mod preload;
 pub mod run;
+pub mod service_manager;
 pub mod swarm;
+pub mod trouble;

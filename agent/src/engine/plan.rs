@@ -12,6 +12,7 @@
 
 mod decide;
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -77,8 +78,12 @@ pub enum Action {
     Demote(String),
     /// Forget a node.
     Remove(String),
-    /// Set a node's role label.
-    Label(String, &'static str),
+    /// Set labels of a node.
+    Label(String, BTreeMap<String, String>),
+    /// Take a node's tasks away, and mark it as leaving.
+    Retire(String),
+    /// The opposite.
+    Unretire(String),
 }
 
 /// The next step.

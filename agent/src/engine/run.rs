@@ -12,8 +12,11 @@ use tokio::time::Instant;
 use super::configure::Configurator;
 use super::docker::{Engine, Report};
 use super::leadership;
+use super::leave;
 use super::plan::{Part, Planner, Situation, Step, asks_others};
+use super::service_manager::ServiceManager;
 use super::swarm::{Control, Invitation, Membership, Swarm};
+use super::trouble;
 use crate::api::MEMBER_SWARM;
 use crate::members::{self, Members, Way};
 use crate::network::role::Leadership;
@@ -22,6 +25,9 @@ use crate::network::role::Leadership;
 const CALM: Duration = Duration::from_secs(5);
 /// After a step, while something is waited for, and while Docker does not answer yet.
 const BUSY: Duration = Duration::from_secs(1);
+
+/// An engine that does not answer is looked into so often.
+const TROUBLE_EVERY: Duration = Duration::from_secs(10);
 
 /// Nodes that a master asks at the same time.
 const AT_ONCE: usize = 16;
@@ -106,15 +112,51 @@ pub struct Ends {
     pub members: Option<Members>,
     /// The master's address.
     pub master: Ipv4Addr,
+    /// Becomes true when the node is to leave the swarm.
+    pub leave: watch::Receiver<bool>,
+    /// The service manager, and where the engine and its data are: asked when it does not answer.
+    pub service_manager: ServiceManager,
+    /// Where the engine's program may be.
+    pub programs: Vec<PathBuf>,
+    /// Where the engine's data is.
+    pub data: PathBuf,
     /// Keeps the engine's configuration.
     pub configurator: Configurator,
 }
 
-/// Runs for ever.
-pub async fn run(ends: Ends, planner: Planner) {
+/// Runs until the node is to leave; what is left to do is [`Left::leave`].
+pub async fn run(ends: Ends, planner: Planner) -> Left {
     let way = None;
     let leader = leadership::Watch::default();
-    Loop { ends, way, leader }.run(planner).await;
+    let mut engine = Loop {
+        ends,
+        way,
+        leader,
+        trouble: None,
+    };
+    engine.run(planner).await;
+    Left(engine)
+}
+
+/// The engine of a node that is to leave.
+pub struct Left(Loop);
+
+impl Left {
+    /// Leaves the swarm in order, and puts the engine's configuration back. A line for each thing that a user must know.
+    pub async fn leave(self) -> Vec<String> {
+        let engine = Engine::new(self.0.ends.socket.clone());
+        let status = self.0.ends.status.borrow().clone();
+        let say = |what: &str| {
+            let mut status = status.clone();
+            status.waiting_for = Some(format!("leaving the swarm: {what}"));
+            self.0.ends.status.send_replace(status);
+        };
+        let mut notes: Vec<_> = leave::leave(&engine, say).await.into_iter().collect();
+        if let Err(error) = self.0.ends.configurator.restore(&engine).await {
+            notes.push(format!("Docker's configuration: {error:#}"));
+        }
+        notes
+    }
 }
 
 struct Loop {
@@ -122,10 +164,12 @@ struct Loop {
     /// To the master.
     way: Option<Way>,
     leader: leadership::Watch,
+    /// Why the engine does not answer, and when that was found out.
+    trouble: Option<(Duration, String)>,
 }
 
 impl Loop {
-    async fn run(mut self, mut planner: Planner) {
+    async fn run(&mut self, mut planner: Planner) {
         let engine = Engine::new(self.ends.socket.clone());
         let origin = Instant::now();
         loop {
@@ -134,6 +178,7 @@ impl Loop {
             // A new role is answered at once.
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
+                () = asked(&mut self.ends.leave) => return,
                 changed = self.ends.place.changed() => {
                     if changed.is_err() {
                         return;
@@ -151,13 +196,23 @@ impl Loop {
             Err(error) => {
                 self.ends.invitation.send_replace(None);
                 self.tell(Leadership::Unknown);
+                let trouble = self.trouble(now, &format!("{error:#}")).await;
                 self.show(EngineStatus {
-                    waiting_for: Some(format!("Docker to answer: {error:#}")),
+                    waiting_for: Some(trouble),
                     ..EngineStatus::default()
                 });
                 return false;
             }
         };
+        self.trouble = None;
+        if let Some(old) = trouble::too_old(&report.version) {
+            self.show(EngineStatus {
+                docker: Some(report.version),
+                waiting_for: Some(old),
+                ..EngineStatus::default()
+            });
+            return true;
+        }
         let configured = self.configure(now, &place, &report).await;
         let member = match &report.swarm {
             Swarm::In(member) => Some(member),
@@ -201,7 +256,8 @@ impl Loop {
         };
         let calm = match step {
             Step::Settled => {
-                status.waiting_for = configured;
+                let space = trouble::free(&self.ends.data).and_then(trouble::no_space);
+                status.waiting_for = configured.or(space);
                 if leadership == Leadership::Lost {
                     status.waiting_for = Some(
                         "a majority of the swarm's managers; until then this node is not the master"
@@ -269,6 +325,24 @@ impl Loop {
         answers.filter_map(std::future::ready).collect().await
     }
 
+    /// Why the engine does not answer. Asking the service manager costs a Pi some time, so not with each look.
+    async fn trouble(&mut self, now: Duration, error: &str) -> String {
+        if let Some((since, known)) = &self.trouble
+            && now < *since + TROUBLE_EVERY
+        {
+            return known.clone();
+        }
+        let Ends {
+            service_manager,
+            programs,
+            data,
+            ..
+        } = &self.ends;
+        let name = trouble::name(&trouble::look(service_manager, programs, data).await, error);
+        self.trouble = Some((now, name.clone()));
+        name
+    }
+
     fn tell(&self, leadership: Leadership) {
         self.ends.leadership.send_if_modified(|old| {
             let before = std::mem::replace(old, leadership);
@@ -290,6 +364,13 @@ impl Loop {
             *old = status;
             changed
         });
+    }
+}
+
+/// Waits until the node is to leave.
+async fn asked(leave: &mut watch::Receiver<bool>) {
+    if leave.wait_for(|leave| *leave).await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 

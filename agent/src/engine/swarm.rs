@@ -1,5 +1,6 @@
 //! What this node sees of its swarm, and what a manager tells who wants to join it.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
@@ -75,8 +76,10 @@ pub struct Node {
     pub ready: bool,
     /// Its part in Raft, if it is to have one.
     pub manager: Option<Raft>,
-    /// Its label [`ROLE_LABEL`].
-    pub role_label: Option<String>,
+    /// Its labels in the swarm.
+    pub labels: BTreeMap<String, String>,
+    /// Those that its engine tells of, which it is to have in the swarm too.
+    pub told: BTreeMap<String, String>,
 }
 
 /// A manager's part in Raft.
@@ -92,6 +95,12 @@ pub struct Raft {
 
 /// Node label with the node's role, `master` or `node`, for constraints such as `node.labels.role==master`.
 pub const ROLE_LABEL: &str = "role";
+
+/// Node label with the node's processor, as `uname -m` calls it.
+pub const ARCH_LABEL: &str = "arch";
+
+/// Node label of a node that is leaving: it gets no part in the swarm any more, and is forgotten when it is gone.
+pub const LEAVING_LABEL: &str = "cluster-lab.leaving";
 
 /// What a manager tells another member of the cluster. It holds a secret: it only travels between members.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,6 +124,18 @@ pub struct Member {
     pub id: String,
     /// Whether its engine answers the manager.
     pub ready: bool,
+}
+
+impl Node {
+    /// Whether it is leaving.
+    pub fn is_leaving(&self) -> bool {
+        self.labels.contains_key(LEAVING_LABEL)
+    }
+
+    /// Its label [`ROLE_LABEL`].
+    pub fn role(&self) -> Option<&str> {
+        self.labels.get(ROLE_LABEL).map(String::as_str)
+    }
 }
 
 impl Manager {

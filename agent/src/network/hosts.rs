@@ -67,6 +67,14 @@ impl Hosts {
     }
 }
 
+/// Takes the block out of a file that nobody keeps.
+///
+/// # Errors
+/// When the file cannot be read or written.
+pub fn take_out(file: &Path) -> Result<()> {
+    bring(file, None)
+}
+
 async fn keep(file: PathBuf, mut told: watch::Receiver<Option<Lines>>) {
     let mut said: Option<String> = None;
     loop {

@@ -58,7 +58,7 @@ impl Docker {
             std::fs::create_dir_all(machine.file("root/etc/docker")).expect("a folder");
             std::fs::write(configuration, CONFIGURATION).expect("a file");
         }
-        let control = machine.file("docker-control");
+        let control = machine.file("service-manager");
         std::fs::write(&control, CONTROL).expect("a file");
         std::fs::set_permissions(&control, std::fs::Permissions::from_mode(0o755)).expect("a mode");
         let pipe = machine.file("control");

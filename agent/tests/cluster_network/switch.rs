@@ -301,7 +301,7 @@ impl Machine {
             .arg(self.file("socket"));
         // Never this machine's own Docker.
         command.arg("--docker-socket").arg(self.file("docker.sock"));
-        command.arg("--docker-control").arg(self.file("docker-control"));
+        command.arg("--service-manager").arg(self.file("service-manager"));
         command.env("RUST_LOG", "cluster_lab=debug").stderr(log);
         self.agent = Some(command.spawn().expect("the agent starts"));
     }
@@ -354,6 +354,18 @@ impl Machine {
             .arg("--socket")
             .arg(self.file("socket"));
         command.output().expect("the command starts")
+    }
+
+    /// What another subcommand says on this machine; it must succeed.
+    pub(crate) fn command(&self, verb: &str, words: &[&str]) -> String {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cluster-lab"));
+        command.arg(verb).arg("--root").arg(self.file("root"));
+        command.arg("--state-dir").arg(self.file("state"));
+        command.arg("--socket").arg(self.file("socket"));
+        let output = command.args(words).output().expect("the command starts");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{verb}: {error}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
     /// `cluster-lab status --json`

@@ -1,10 +1,11 @@
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::engine::swarm::Raft;
+use crate::engine::swarm::{LEAVING_LABEL, Raft};
 
 fn address(last: u8) -> Ipv4Addr {
     Ipv4Addr::new(192, 168, 200, last)
@@ -37,10 +38,15 @@ fn nodes(text: &str) -> Vec<Node> {
                 address: Some(address(number)),
                 ready: here,
                 manager: raft(kind, here),
-                role_label: Some(if number == 1 { "master" } else { "node" }.to_owned()),
+                labels: role(if number == 1 { "master" } else { "node" }),
+                told: BTreeMap::new(),
             }
         })
         .collect()
+}
+
+fn role(role: &str) -> BTreeMap<String, String> {
+    BTreeMap::from([(ROLE_LABEL.to_owned(), role.to_owned())])
 }
 
 fn promote(id: &str) -> Option<Action> {
@@ -131,9 +137,31 @@ fn labels_follow_the_master() {
     assert_eq!(plane.next(at(0), &swarm, None), None);
     assert_eq!(plane.next(at(0), &swarm, Some(address(2))), promote("2"));
     let mut fresh = nodes("L w");
-    fresh[1].role_label = None;
-    let label = Action::Label("2".to_owned(), "node");
+    fresh[1].labels.clear();
+    fresh[1].told = BTreeMap::from([("room".to_owned(), "attic".to_owned())]);
+    let mut labels = role("node");
+    labels.extend(fresh[1].told.clone());
+    let label = Action::Label("2".to_owned(), labels);
     assert_eq!(plane.next(at(0), &fresh, Some(address(1))), Some(label));
+}
+
+#[test]
+fn who_leaves_gets_no_part_and_is_forgotten_when_it_is_gone() {
+    let mut swarm = nodes("L m w");
+    swarm[2]
+        .labels
+        .insert(LEAVING_LABEL.to_owned(), "true".to_owned());
+    let mut plane = ControlPlane::default();
+    assert_eq!(
+        plane.next(at(0), &swarm, Some(address(1))),
+        demote("2"),
+        "two nodes are left, of which one decides"
+    );
+    swarm[1].manager = None;
+    assert_eq!(plane.next(at(1), &swarm, Some(address(1))), None);
+    swarm[2].ready = false;
+    let removed = Some(Action::Remove("3".to_owned()));
+    assert_eq!(plane.next(at(2), &swarm, Some(address(1))), removed);
 }
 
 /// Does what was said, as the engine would.
@@ -156,9 +184,9 @@ fn apply(nodes: &mut Vec<Node>, action: &Action) {
             let at = find(id, nodes);
             nodes.remove(at);
         }
-        Action::Label(id, role) => {
+        Action::Label(id, labels) => {
             let at = find(id, nodes);
-            nodes[at].role_label = Some((*role).to_owned());
+            nodes[at].labels.extend(labels.clone());
         }
         other => panic!("{other:?} is not the control plane's"),
     }

@@ -67,7 +67,8 @@ fn leads(workers: usize, services: usize) -> Swarm {
         address: Some(OWN).filter(|_| number == 0),
         ready: number == 0,
         manager: (number == 0).then_some(leader),
-        role_label: Some("master".to_owned()),
+        labels: BTreeMap::from([("role".to_owned(), "master".to_owned())]),
+        told: BTreeMap::new(),
     };
     member(
         1,

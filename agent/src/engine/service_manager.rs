@@ -13,9 +13,9 @@ const TIMEOUT: Duration = Duration::from_secs(180);
 
 /// The service manager's program, which takes a verb and the service.
 #[derive(Clone, Debug)]
-pub struct Control(pub OsString);
+pub struct ServiceManager(pub OsString);
 
-impl Control {
+impl ServiceManager {
     /// Lets the engine read its configuration again.
     ///
     /// # Errors
