@@ -17,6 +17,8 @@ use board::{Board, Clock};
 
 use crate::access::Access;
 use crate::api::{self, App, Looked};
+use crate::consul;
+use crate::consul::run::ConsulStatus;
 use crate::engine;
 use crate::engine::configure::Configurator;
 use crate::engine::control_plane::ControlPlane;
@@ -103,7 +105,7 @@ pub async fn run(mut options: Options) -> anyhow::Result<Ended> {
 
     let listener = api::unix_listener(&options.socket)?;
     let hostname = board.status.hostname.clone();
-    let members = trust.map(|trust| Members::new(trust, &hostname));
+    let members = trust.clone().map(|trust| Members::new(trust, &hostname));
     let app = App {
         status: status.clone(),
         members: members.clone(),
@@ -145,7 +147,7 @@ pub async fn run(mut options: Options) -> anyhow::Result<Ended> {
     let engine_task = tokio::spawn(engine::run::run(ends, planner(&options.settings)));
 
     let (preload_sender, mut preloads) = watch::channel(Preloads::default());
-    let (_missing_sender, missing) = watch::channel(None);
+    let (missing_sender, missing) = watch::channel(None);
     let preload_task = tokio::spawn(preload::run(preload::Ends {
         engine: Engine::new(options.docker_socket.clone()),
         folder: options.state.join("preload"),
@@ -153,6 +155,23 @@ pub async fn run(mut options: Options) -> anyhow::Result<Ended> {
         status: preload_sender,
         missing,
     }));
+    let (consul_sender, mut consul) = watch::channel(ConsulStatus::default());
+    let consul_ends = consul::run::Ends {
+        engine: Engine::new(options.docker_socket.clone()),
+        state: options.state.clone(),
+        image: options.settings.consul.image.to_string(),
+        master: options.settings.network.master_address,
+        node: status.clone(),
+        preloads: preloads.clone(),
+        missing: missing_sender,
+        trust,
+        status: consul_sender,
+    };
+    let consul_task = options
+        .settings
+        .consul
+        .enabled
+        .then(|| tokio::spawn(consul::run::run(consul_ends)));
 
     let network = NetworkOptions {
         members,
@@ -217,6 +236,9 @@ pub async fn run(mut options: Options) -> anyhow::Result<Ended> {
             Ok(()) = preloads.changed() => {
                 board.status.preloads = preloads.borrow_and_update().clone();
             }
+            Ok(()) = consul.changed() => {
+                board.status.consul = Some(consul.borrow_and_update().clone());
+            }
             _ = refresh.tick() => board.refresh(&options),
         }
         status_sender.send_if_modified(|shown| {
@@ -231,6 +253,9 @@ pub async fn run(mut options: Options) -> anyhow::Result<Ended> {
     server.abort();
     counting.abort();
     preload_task.abort();
+    if let Some(task) = consul_task {
+        task.abort();
+    }
     // Left behind, it would say "connection refused" instead of "not there" to `cluster-lab status`.
     let _ = std::fs::remove_file(&options.socket);
     Ok(ended.unwrap_or(Ended::BySignal))

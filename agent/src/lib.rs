@@ -4,6 +4,7 @@ pub mod access;
 pub mod api;
 pub mod cli;
 pub mod config;
+pub mod consul;
 pub mod daemon;
 pub mod durable;
 pub mod engine;

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use boot_config::Hostname;
 use serde::{Deserialize, Serialize};
 
+use crate::consul::run::ConsulStatus;
 use crate::engine::preload::Preloads;
 use crate::engine::run::EngineStatus;
 use crate::network::mac::Mac;
@@ -42,6 +43,8 @@ pub struct Status {
     pub engine: EngineStatus,
     /// The container images that came with the card.
     pub preloads: Preloads,
+    /// Consul; null where it is switched off.
+    pub consul: Option<ConsulStatus>,
     /// What the node waits for, if for anything.
     pub waiting_for: Option<String>,
     /// What is wrong without keeping the node from working.
@@ -148,6 +151,9 @@ impl std::fmt::Display for Status {
             line(if i == 0 { "nodes" } else { "" }, &value)?;
         }
         line("docker", &self.engine.to_string())?;
+        if let Some(consul) = &self.consul {
+            line("consul", &consul.to_string())?;
+        }
         if self.preloads.loaded < self.preloads.images || !self.preloads.broken.is_empty() {
             line("images", &self.preloads.to_string())?;
         }
@@ -193,10 +199,19 @@ pub(crate) mod tests {
             },
             preloads: Preloads {
                 images: 2,
+                references: Vec::new(),
                 loaded: 1,
                 loading: Some("lab/web:1".to_owned()),
                 broken: Vec::new(),
             },
+            consul: Some(ConsulStatus {
+                version: Some("1.8.7".to_owned()),
+                name: Some("cl-node-2".to_owned()),
+                server: true,
+                members: 3,
+                leader: Some(Ipv4Addr::new(192, 168, 200, 20)),
+                waiting_for: None,
+            }),
             waiting_for: None,
             warnings: vec!["port 80 is taken".to_owned()],
             trust: "open-lab".to_owned(),
@@ -226,6 +241,8 @@ pub(crate) mod tests {
             "peers": [{"hostname": null, "address": "192.168.200.21", "mac": "02:00:00:00:00:03"}],
             "engine": {"docker": "20.10.24", "swarm": "worker", "waiting-for": null},
             "preloads": {"images": 2, "loaded": 1, "loading": "lab/web:1", "broken": []},
+            "consul": {"version": "1.8.7", "name": "cl-node-2", "server": true, "members": 3,
+                "leader": "192.168.200.20", "waiting-for": null},
             "waiting-for": null, "warnings": ["port 80 is taken"], "trust": "open-lab",
             "first-boot": {"done": true, "steps": [{"name": "hostname", "done-at": 1_700_000_000}]},
             "timing": {"agent-started": 12.5, "interface-ready": 13.25, "role-taken": null},
@@ -245,6 +262,7 @@ address      192.168.200.20/24
 master       192.168.200.1 cl-node-1
 nodes        192.168.200.21  02:00:00:00:00:03 -
 docker       20.10.24, swarm worker
+consul       1.8.7, server, 3 alive
 images       1 of 2 loaded, loading lab/web:1
 first boot   done
 warning      port 80 is taken

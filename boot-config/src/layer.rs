@@ -7,8 +7,8 @@ use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Domain, Forwarders, Hostname, InsecureRegistry, InterfacePattern, LabelKey, LabelValue, Pool,
-    RebuildAfter, RegistryMirror, Reservations, User, Vlan,
+    Domain, Forwarders, Hostname, ImageReference, InsecureRegistry, InterfacePattern, LabelKey, LabelValue,
+    Pool, RebuildAfter, RegistryMirror, Reservations, User, Vlan,
 };
 
 /// The version of the file format that this library reads and writes.
@@ -40,6 +40,9 @@ pub struct Layer {
     /// Docker's swarm mode.
     #[serde(default, skip_serializing_if = "is_default")]
     pub swarm: SwarmLayer,
+    /// Consul.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub consul: ConsulLayer,
     /// The account to make at first boot.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<User>,
@@ -115,6 +118,18 @@ pub struct DockerLayer {
     /// Registries that are spoken to without TLS.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub insecure_registries: Option<Vec<InsecureRegistry>>,
+}
+
+/// `[consul]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ConsulLayer {
+    /// Whether it runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    /// The image that it runs from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageReference>,
 }
 
 /// `[swarm]`

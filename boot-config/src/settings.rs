@@ -6,8 +6,8 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 
 use crate::{
-    Domain, Forwarders, Hostname, InsecureRegistry, InterfacePattern, LabelKey, LabelValue, Layer, Pool,
-    RebuildAfter, RegistryMirror, Reservations, User, Vlan, VlanId,
+    Domain, Forwarders, Hostname, ImageReference, InsecureRegistry, InterfacePattern, LabelKey, LabelValue,
+    Layer, Pool, RebuildAfter, RegistryMirror, Reservations, User, Vlan, VlanId,
 };
 
 /// Complete settings. Precedence, lowest first: the defaults here, /etc, boot partition, kernel command line.
@@ -23,6 +23,8 @@ pub struct Settings {
     pub docker: Docker,
     /// Docker's swarm mode.
     pub swarm: Swarm,
+    /// Consul.
+    pub consul: Consul,
     /// The account to make at first boot.
     pub user: Option<User>,
 }
@@ -52,6 +54,15 @@ pub struct Docker {
 pub struct Swarm {
     /// How long a lost manager is waited for where no majority of others can be.
     pub rebuild_after: RebuildAfter,
+}
+
+/// Consul on the node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Consul {
+    /// Whether it runs.
+    pub enabled: bool,
+    /// The image that it runs from.
+    pub image: ImageReference,
 }
 
 /// The cluster network.
@@ -184,6 +195,10 @@ impl Default for Settings {
             },
             docker: Docker::default(),
             swarm: Swarm::default(),
+            consul: Consul {
+                enabled: true,
+                image: "cluster-lab/consul:1.8.7".parse().expect("a reference"),
+            },
             user: None,
         }
     }
@@ -214,6 +229,7 @@ impl Settings {
             network,
             docker,
             swarm,
+            consul,
             user,
         } = layer.clone();
         self.hostname = hostname.or(self.hostname.take());
@@ -240,6 +256,13 @@ impl Settings {
         let crate::SwarmLayer { rebuild_after } = swarm;
         if let Some(wait) = rebuild_after {
             self.swarm.rebuild_after = wait;
+        }
+        let crate::ConsulLayer { enabled, image } = consul;
+        if let Some(enabled) = enabled {
+            self.consul.enabled = enabled;
+        }
+        if let Some(image) = image {
+            self.consul.image = image;
         }
         let crate::NetworkLayer {
             interface,

@@ -8,6 +8,7 @@ use anyhow::Context;
 use boot_config::Settings;
 
 use super::Options;
+use crate::consul::run::ConsulStatus;
 use crate::engine::preload::Preloads;
 use crate::engine::run::EngineStatus;
 use crate::network::view::View;
@@ -45,6 +46,7 @@ impl Board {
             peers: Vec::new(),
             engine: EngineStatus::default(),
             preloads: Preloads::default(),
+            consul: options.settings.consul.enabled.then(ConsulStatus::default),
             waiting_for: None,
             warnings: warnings.clone(),
             trust: match trust {

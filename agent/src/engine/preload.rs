@@ -27,6 +27,9 @@ const RETRY_REFUSED: Duration = Duration::from_secs(60);
 pub struct Preloads {
     /// How many came with the card.
     pub images: usize,
+    /// What they are called.
+    #[serde(skip)]
+    pub references: Vec<String>,
     /// How many of them Docker has or once had.
     pub loaded: usize,
     /// The one that Docker is being given.
@@ -94,6 +97,7 @@ pub async fn run(mut ends: Ends) {
         return;
     }
     let mut work = Work::new(&ends, images);
+    work.show(&ends, None, None);
     loop {
         let refused = work.load_all(&ends).await;
         let wait = async {
@@ -241,6 +245,7 @@ impl Work {
         let is_done = |image: &&Image| self.done.contains(&image.sha256);
         ends.status.send_modify(|status| {
             status.images = self.images.len();
+            status.references = self.images.iter().map(|image| image.reference.clone()).collect();
             status.loaded = self.images.iter().filter(is_done).count();
             status.loading = loading.map(|image| image.reference.clone());
             if let Some(broken) = broken {
@@ -304,6 +309,7 @@ mod tests {
     fn people_read_how_far_it_is() {
         let status = Preloads {
             images: 3,
+            references: Vec::new(),
             loaded: 1,
             loading: Some("a:1".to_owned()),
             broken: vec!["b:1: torn".to_owned()],

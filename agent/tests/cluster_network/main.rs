@@ -6,6 +6,7 @@
 mod browser;
 mod clients;
 mod commands;
+mod consul;
 mod dashboard;
 mod dhcp_server;
 mod docker;

@@ -199,6 +199,18 @@ impl Engine {
         Ok(nodes.into_iter().filter_map(address).collect())
     }
 
+    /// Whether this node leads the swarm.
+    ///
+    /// # Errors
+    /// When this is no manager, or there is no majority.
+    pub async fn leads_swarm(&self, node: &str) -> anyhow::Result<bool> {
+        let docker = self.client().await?;
+        let own = docker.inspect_node(node).await?;
+        Ok(own
+            .manager_status
+            .is_some_and(|status| status.leader == Some(true)))
+    }
+
     /// The TCP ports at which the swarm's routing mesh has each service; only a manager knows them.
     ///
     /// # Errors
