@@ -3,9 +3,14 @@
 use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::mpsc::{channel, sync_channel};
 
-use crate::hash::CardHash;
+use crate::hash::{CardHash, STEP};
 use crate::stream::runs;
 use crate::write::{BLOCK, Watch, Written};
+
+/// Read at once: small enough that many cards fit into memory.
+const PART: usize = 1024 * 1024;
+/// In a block.
+const PARTS: usize = BLOCK / PART;
 
 /// Why what was read back does not count as written.
 #[derive(Debug, thiserror::Error)]
@@ -47,13 +52,20 @@ pub fn body(card: &mut (impl Read + Seek), written: &Written, watch: &dyn Watch)
             }
             hash.finish()
         });
+        let parts = written
+            .free
+            .iter()
+            .flat_map(|&free| (0..PARTS).map(move |part| free >> (part * PART / STEP)));
         let mut at = 0;
-        for &free in &written.free {
+        for free in parts {
+            if at >= written.length {
+                break;
+            }
             if watch.interrupted() {
                 return Err(VerifyError::Interrupted);
             }
-            let length = usize::try_from(written.length - at).unwrap_or(BLOCK).min(BLOCK);
-            let mut block = for_use.try_recv().unwrap_or_else(|_| vec![0; BLOCK]);
+            let length = usize::try_from(written.length - at).unwrap_or(PART).min(PART);
+            let mut block = for_use.try_recv().unwrap_or_else(|_| vec![0; PART]);
             block.resize(length, 0);
             for (from, until) in runs(length, free) {
                 let from =
