@@ -204,6 +204,7 @@ pub(crate) fn after_scalar(value: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::{Just, Strategy, prop, prop_oneof, proptest};
 
     fn scalar(text: &str, path: &[&str], value: &str) -> Result<String, Shape> {
         set(text, path, &Value::Scalar(quoted(value)))
@@ -290,5 +291,31 @@ mod tests {
             scalar("k: 1\n", &["k"], value).unwrap(),
             "k: \"a\\\\b\\\"c' $x `y` & / # ä: {\"\n"
         );
+    }
+
+    /// Lines as files on boot partitions have them, and some that they do not.
+    fn texts() -> impl Strategy<Value = String> {
+        let line =
+            "( {0,4}(- )?(wifi|ssid|users|a|#|---|\\.\\.\\.)?(: ?| |)(\\{\\}|\\[|\"|'|~|\\||\\PC{0,6}))";
+        let end = prop_oneof![Just("\n"), Just("\r\n")];
+        (prop::collection::vec(line, 0..8), end).prop_map(|(lines, end)| lines.join(end))
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_text_the_key_is_set_once_or_refused(text in texts(), value in "[^\\pC]{0,12}") {
+            for path in [&["wifi"][..], &["wifi", "ssid"]] {
+                let Ok(new) = scalar(&text, path, &value) else {
+                    continue;
+                };
+                let last = path[path.len() - 1];
+                assert!(new.contains(&format!("{last}: {}", quoted(&value))), "{new:?}");
+                assert_eq!(scalar(&new, path, &value).as_ref(), Ok(&new), "twice");
+                // Comments are nobody's to change.
+                for comment in text.lines().filter(|line| line.starts_with('#')) {
+                    assert!(new.contains(comment), "{comment:?} of {text:?} is gone: {new:?}");
+                }
+            }
+        }
     }
 }
