@@ -44,18 +44,22 @@ pub(crate) fn make(
         shapes,
         epoch,
     } = built;
-    progress.say(format_args!("packing {}", outputs.archive.display()));
-    let mut archive = Draft::create(&outputs.archive)?;
-    image.file().rewind().context("reading the image")?;
-    packed::write(&outputs.image, length, image.file(), archive.file())?;
+    let mut archive = None;
+    if !outputs.no_archive {
+        progress.say(format_args!("packing {}", outputs.archive.display()));
+        let packed = archive.insert(Draft::create(&outputs.archive)?);
+        image.file().rewind().context("reading the image")?;
+        packed::write(&outputs.image, length, image.file(), packed.file())?;
+    }
 
     progress.say("writing checksums, block map and manifest");
     let map = block_map::text(image.file(), length, &table)?;
-    let sums = [checksum(&image)?, checksum(&archive)?];
+    let sum = checksum(&image)?;
+    let archive_sum = archive.as_ref().map(checksum).transpose()?;
     let described = ImageFile {
         name: file_name(&outputs.image)?,
         length,
-        sha256: sums[0].clone(),
+        sha256: sum.clone(),
     };
     let mut manifest = Manifest::new(epoch, base, described);
     fill(&mut manifest, &mut image)?;
@@ -64,16 +68,17 @@ pub(crate) fn make(
         (outputs.manifest(), manifest.render()?),
         (outputs.bill_of_materials(), bill_of_materials::text(&manifest)?),
     ]);
-    if let Some(folder) = &outputs.publish_url {
+    if let (Some(folder), Some(archive), Some(sha256)) = (&outputs.publish_url, &mut archive, &archive_sum) {
         let download = imager::Download {
             folder,
             name: file_name(&outputs.archive)?,
             length: archive.file().metadata().context("reading the archive")?.len(),
-            sha256: &sums[1],
+            sha256,
         };
         texts.push((outputs.imager(), imager::text(&manifest, &download, &shapes)?));
     }
-    let mut drafts = Vec::from([image, archive]);
+    let mut drafts = Vec::from([image]);
+    drafts.extend(archive);
     for (name, text) in texts {
         drafts.push(text_file(&name, &text)?);
     }
@@ -87,7 +92,8 @@ pub(crate) fn make(
         }
     }
     // Last, so that they are there only when everything is.
-    for (name, sum) in [&outputs.image, &outputs.archive].into_iter().zip(sums) {
+    let sums = [(&outputs.image, Some(sum)), (&outputs.archive, archive_sum)];
+    for (name, sum) in sums.into_iter().filter_map(|(name, sum)| Some((name, sum?))) {
         let line = format!("{sum}  {}\n", file_name(name)?);
         drafts.push(text_file(&beside(name, "sha256"), &line)?);
     }

@@ -74,6 +74,8 @@ pub struct Outputs {
     pub sign_key: Option<PathBuf>,
     /// The web folder that the archive will be in; with it, a repository for Raspberry Pi Imager is made.
     pub publish_url: Option<String>,
+    /// Whether the image is enough, without the archive.
+    pub no_archive: bool,
 }
 
 impl Outputs {
@@ -92,6 +94,7 @@ impl Outputs {
             archive: format!("{image}.zip").into(),
             sign_key: None,
             publish_url: None,
+            no_archive: false,
         })
     }
 
@@ -118,21 +121,19 @@ impl Outputs {
     /// Every file that is made.
     pub fn all(&self) -> Vec<PathBuf> {
         let (image, archive) = (&self.image, &self.archive);
-        let mut all = Vec::from([
-            image.clone(),
-            archive.clone(),
-            self.block_map(),
-            self.manifest(),
-            self.bill_of_materials(),
-        ]);
-        if self.publish_url.is_some() {
+        let archive = (!self.no_archive).then_some(archive);
+        let mut all = Vec::from([image.clone()]);
+        all.extend(archive.cloned());
+        all.extend([self.block_map(), self.manifest(), self.bill_of_materials()]);
+        if self.publish_url.is_some() && archive.is_some() {
             all.push(self.imager());
         }
         if self.sign_key.is_some() {
             let signatures: Vec<_> = all.iter().map(|file| beside(file, "minisig")).collect();
             all.extend(signatures);
         }
-        all.extend([beside(image, "sha256"), beside(archive, "sha256")]);
+        all.push(beside(image, "sha256"));
+        all.extend(archive.map(|archive| beside(archive, "sha256")));
         all
     }
 
@@ -228,11 +229,7 @@ pub fn run(inputs: &Inputs, outputs: &Outputs, progress: &Progress) -> Result<()
         record::fill(manifest, &plan, &boot.files(), &layout, image.file())
     };
     draft::publish(artefacts::make(built, outputs, fill, progress)?)?;
-    progress.say(format_args!(
-        "done: {} and {}",
-        outputs.image.display(),
-        outputs.archive.display()
-    ));
+    progress.say(format_args!("done: {}", outputs.image.display()));
     Ok(())
 }
 
@@ -265,6 +262,7 @@ mod tests {
             archive: "a/b.img.zip".into(),
             sign_key: None,
             publish_url: None,
+            no_archive: false,
         };
         for name in ["a/b.img", "a/b.img.zip"] {
             assert_eq!(Outputs::from_name(Path::new(name)).unwrap(), expected);

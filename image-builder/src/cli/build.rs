@@ -51,6 +51,9 @@ pub(super) struct Arguments {
     /// Sign everything with this secret key of minisign.
     #[arg(long, value_name = "FILE")]
     sign_key: Option<PathBuf>,
+    /// Make the image and what goes with it, but no archive: much faster, for trying things out.
+    #[arg(long)]
+    no_archive: bool,
     /// Web folder that the archive will be in: makes a repository for Raspberry Pi Imager (.rpi-imager.json).
     #[arg(long, value_name = "URL")]
     publish_url: Option<String>,
@@ -59,12 +62,14 @@ pub(super) struct Arguments {
 impl Arguments {
     pub(super) fn run(self) -> Result<()> {
         let progress = Progress::start();
+        let no_archive = self.no_archive;
         let recipe = self.merged()?;
         let missing = |flag: &str| format!("{flag} is missing, on the command line or in a --recipe");
         let output = recipe.output.with_context(|| missing("--output"))?;
         let outputs = Outputs {
             sign_key: recipe.sign_key,
             publish_url: recipe.publish_url,
+            no_archive,
             ..Outputs::from_name(&output)?
         };
         ensure!(!recipe.overlays.is_empty(), missing("--overlay"));
@@ -103,6 +108,7 @@ impl Arguments {
             repair,
             sign_key,
             publish_url,
+            no_archive: _,
         } = self;
         let recipe = recipe
             .as_deref()

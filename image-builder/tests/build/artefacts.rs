@@ -163,6 +163,24 @@ fn imager_and_auditors_are_told_the_same() {
 }
 
 #[test]
+fn without_an_archive_the_image_is_the_same() {
+    let fixture = Fixture::new();
+    fixture.build().unwrap();
+    let image = fs::read(fixture.outputs().image).unwrap();
+    for name in fixture.names_in_out() {
+        fs::remove_file(fixture.path("out").join(name)).unwrap();
+    }
+    let outputs = Outputs {
+        no_archive: true,
+        ..fixture.outputs()
+    };
+    build::run(&fixture.inputs(), &outputs, &Progress::start()).unwrap();
+    assert!(fs::read(&outputs.image).unwrap() == image);
+    assert_eq!(fixture.names_in_out().len(), outputs.all().len());
+    assert!(!outputs.archive.exists() && outputs.all().iter().all(|file| file.exists()));
+}
+
+#[test]
 fn a_wrong_key_leaves_nothing() {
     let fixture = Fixture::new();
     fs::write(fixture.path("lab.key"), "no key\n").unwrap();
