@@ -19,6 +19,7 @@ use crate::access::Access;
 use crate::api::{self, App, Looked};
 use crate::consul;
 use crate::consul::run::ConsulStatus;
+use crate::docker_endpoint::{self, Nodes};
 use crate::engine;
 use crate::engine::configure::Configurator;
 use crate::engine::control_plane::ControlPlane;
@@ -65,6 +66,8 @@ pub struct Options {
     pub docker_data: PathBuf,
     /// The program that reloads and restarts Docker Engine.
     pub service_manager: engine::service_manager::ServiceManager,
+    /// The cluster-wide Docker endpoint's Unix socket.
+    pub docker_endpoint: PathBuf,
     /// `/proc`
     pub proc: PathBuf,
     /// `/sys/class/net`
@@ -172,6 +175,17 @@ pub async fn run(mut options: Options) -> anyhow::Result<Ended> {
         .consul
         .enabled
         .then(|| tokio::spawn(consul::run::run(consul_ends)));
+    let (nodes_sender, nodes) = watch::channel(Nodes::of_view(&View::default(), &hostname));
+    let endpoint = docker_endpoint::Options {
+        docker_socket: options.docker_socket.clone(),
+        socket: options.docker_endpoint.clone(),
+        hostname: hostname.clone(),
+        names: endpoint_names(&hostname, &options.settings),
+        master_address: options.settings.network.master_address,
+        members: members.clone(),
+        nodes,
+    };
+    let endpoint_task = tokio::spawn(docker_endpoint::run(endpoint));
 
     let network = NetworkOptions {
         members,
@@ -226,6 +240,8 @@ pub async fn run(mut options: Options) -> anyhow::Result<Ended> {
                     board.show(&view, &clock);
                     let place = place_of(&view);
                     place_sender.send_if_modified(|old| std::mem::replace(old, place.clone()) != place);
+                    let nodes = Nodes::of_view(&view, &hostname);
+                    nodes_sender.send_if_modified(|old| std::mem::replace(old, nodes.clone()) != nodes);
                 }
             }
             changed = engine.changed(), if ended.is_none() => {
@@ -256,6 +272,8 @@ pub async fn run(mut options: Options) -> anyhow::Result<Ended> {
     if let Some(task) = consul_task {
         task.abort();
     }
+    endpoint_task.abort();
+    let _ = std::fs::remove_file(&options.docker_endpoint);
     // Left behind, it would say "connection refused" instead of "not there" to `cluster-lab status`.
     let _ = std::fs::remove_file(&options.socket);
     Ok(ended.unwrap_or(Ended::BySignal))
@@ -267,6 +285,21 @@ fn planner(settings: &Settings) -> Planner {
         ..engine::plan::Timing::default()
     };
     Planner::new(timing, ControlPlane::default())
+}
+
+/// The names that programs ask the Docker endpoint by.
+fn endpoint_names(hostname: &str, settings: &Settings) -> Vec<String> {
+    let domain = &settings.network.domain;
+    let mut names = vec!["localhost".to_owned()];
+    for name in ["cl-master", "master", hostname] {
+        names.extend([
+            name.to_owned(),
+            format!("{name}.{domain}"),
+            format!("{name}.local"),
+        ]);
+    }
+    names.retain(|name| !name.is_empty() && name.is_ascii());
+    names
 }
 
 /// What the engine must know of the cluster network.

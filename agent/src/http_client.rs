@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use http_body_util::{BodyExt, Full, Limited};
+use hyper::Method;
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
@@ -13,6 +14,7 @@ use tokio::net::UnixStream;
 use tokio::task::JoinHandle;
 
 use crate::status::Status;
+use crate::trust::PersonFiles;
 
 /// A status of 250 nodes has some 25 KiB.
 const BODY_MAX: usize = 256 * 1024;
@@ -41,7 +43,17 @@ impl Session {
     /// # Errors
     /// When there is no answer or no success.
     pub async fn get(&mut self, path: &str) -> anyhow::Result<Bytes> {
-        let request = hyper::Request::get(path)
+        self.ask(Method::GET, path).await
+    }
+
+    /// The same of a request with another method, without a body.
+    ///
+    /// # Errors
+    /// When there is no answer or no success.
+    pub async fn ask(&mut self, method: Method, path: &str) -> anyhow::Result<Bytes> {
+        let request = hyper::Request::builder()
+            .method(method)
+            .uri(path)
             .header("host", "cluster-lab")
             .body(Full::default())?;
         let response = self.send(request).await?;
@@ -86,6 +98,25 @@ pub async fn status_of_daemon(socket: &Path) -> anyhow::Result<Status> {
             .with_context(|| format!("connecting to {}", socket.display()))?;
         let body = Session::start(stream).await?.get("/api/v1/status").await?;
         serde_json::from_slice(&body).context("reading the status")
+    };
+    match tokio::time::timeout(TIMEOUT, ask).await {
+        Ok(result) => result,
+        Err(_) => bail!("no answer within {} s", TIMEOUT.as_secs()),
+    }
+}
+
+/// A new certificate from the cluster-wide Docker endpoint that listens on a Unix socket.
+///
+/// # Errors
+/// When nothing listens there or answers in time, or the node has no cluster secret.
+pub async fn certificate_of_endpoint(socket: &Path) -> anyhow::Result<PersonFiles> {
+    let ask = async {
+        let stream = UnixStream::connect(socket).await?;
+        let body = Session::start(stream)
+            .await?
+            .ask(Method::POST, "/cluster-lab/v1/certificate")
+            .await?;
+        serde_json::from_slice(&body).context("reading the certificate")
     };
     match tokio::time::timeout(TIMEOUT, ask).await {
         Ok(result) => result,

@@ -6,6 +6,7 @@ pub mod cli;
 pub mod config;
 pub mod consul;
 pub mod daemon;
+pub mod docker_endpoint;
 pub mod durable;
 pub mod engine;
 pub mod events;

@@ -73,6 +73,11 @@ impl Paths {
             .into()
     }
 
+    /// The cluster-wide Docker endpoint's Unix socket.
+    pub fn docker_endpoint(&self) -> PathBuf {
+        self.at("/run/cluster-lab/docker.sock")
+    }
+
     /// The HTTP API's Unix socket.
     pub fn agent_socket(&self) -> PathBuf {
         self.at("/run/cluster-lab/agent.sock")

@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand, with its arguments and its `run`.
 
 mod daemon;
+mod docker_env;
 mod events;
 mod exec;
 mod first_boot;
@@ -19,7 +20,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-const EXAMPLES: &str = "Examples:
+const EXAMPLES: &str = r#"Examples:
   cluster-lab status          what this node is, which master and nodes it sees, what it waits for
   cluster-lab status --json   the same for programs
   cluster-lab services        what runs on the cluster; `cluster-lab service --help` to change it
@@ -29,9 +30,10 @@ const EXAMPLES: &str = "Examples:
   cluster-lab stop            leave the cluster in order; every file is as it was before
   cluster-lab start           take part again
   cluster-lab -v run          the daemon in the foreground, with its reasons
+  eval "$(cluster-lab docker-env)"   `docker` acts on the whole cluster in this shell
   cluster-lab first-boot      the steps of the first boot that are not done yet
 
-Settings: cluster-lab.toml on the boot partition, over /etc/cluster-lab/cluster.toml.";
+Settings: cluster-lab.toml on the boot partition, over /etc/cluster-lab/cluster.toml."#;
 
 /// The arguments of `cluster-lab`.
 #[derive(Debug, Parser)]
@@ -48,6 +50,8 @@ pub struct Cli {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Print the settings with which `docker` acts on the whole cluster
+    DockerEnv(docker_env::Args),
     /// Do what a new card needs once: name, identity, keys, account, size. Run by the system at every boot
     FirstBoot(first_boot::Args),
     /// Show the nodes of the swarm
@@ -84,6 +88,7 @@ pub enum Command {
 /// When it failed; the message is for the user.
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
+        Command::DockerEnv(args) => docker_env::run(&args),
         Command::FirstBoot(args) => first_boot::run(&args),
         Command::Nodes(args) => nodes::run(&args),
         Command::Services(args) => service::list(&args),

@@ -140,6 +140,7 @@ fn options(args: &Args, paths: &Paths, state: &Path) -> anyhow::Result<daemon::O
             .docker_socket
             .clone()
             .unwrap_or_else(|| paths.at("/var/run/docker.sock")),
+        docker_endpoint: paths.docker_endpoint(),
         proc: "/proc".into(),
         class_net: "/sys/class/net".into(),
         os_release: paths.at("/etc/os-release"),

@@ -4,13 +4,14 @@ use std::net::{SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use serde::de::DeserializeOwned;
-use tokio::net::TcpSocket;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use super::Members;
 use crate::http_client::Session;
@@ -50,6 +51,21 @@ impl Members {
     /// # Errors
     /// When it cannot be reached in time, or is no member of this cluster.
     pub async fn connect(&self, address: SocketAddrV4, interface: &str) -> Result<Connection, AskError> {
+        let stream = self.dial(address, interface, TIMEOUT).await?;
+        let session = in_time(Session::start(stream)).await?;
+        Ok(Connection(session.map_err(|error| failed(error, address))?))
+    }
+
+    /// A stream to a member, through one interface only, within a time.
+    ///
+    /// # Errors
+    /// When it cannot be reached in time, or is no member of this cluster.
+    pub async fn dial(
+        &self,
+        address: SocketAddrV4,
+        interface: &str,
+        limit: Duration,
+    ) -> Result<TlsStream<TcpStream>, AskError> {
         let identity = self.identity().await.map_err(AskError::Failed)?;
         let connect = async {
             let socket = TcpSocket::new_v4()?;
@@ -60,11 +76,9 @@ impl Members {
             let connector = TlsConnector::from(Arc::clone(&identity.client));
             connector.connect(identity.name.clone(), stream).await
         };
-        let stream = in_time(connect)
+        within(limit, connect)
             .await?
-            .map_err(|error| failed(error.into(), address))?;
-        let session = in_time(Session::start(stream)).await?;
-        Ok(Connection(session.map_err(|error| failed(error, address))?))
+            .map_err(|error| failed(error.into(), address))
     }
 
     /// Asks one question.
@@ -148,7 +162,10 @@ fn failed(error: anyhow::Error, address: SocketAddrV4) -> AskError {
 }
 
 async fn in_time<T>(work: impl Future<Output = T>) -> Result<T, AskError> {
-    let done = timeout(TIMEOUT, work).await;
-    done.context("waiting")
-        .map_err(|_| AskError::Failed(anyhow!("no answer within {} s", TIMEOUT.as_secs())))
+    within(TIMEOUT, work).await
+}
+
+async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Result<T, AskError> {
+    let done = timeout(limit, work).await;
+    done.map_err(|_| AskError::Failed(anyhow!("no answer within {} s", limit.as_secs())))
 }

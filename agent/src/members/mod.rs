@@ -44,6 +44,11 @@ impl Members {
         self.0.trust.seal()
     }
 
+    /// What this node shares with the other members.
+    pub fn trust(&self) -> &Trust {
+        &self.0.trust
+    }
+
     /// The node's certificate, made when it is first needed. In another thread: the kernel may have no random numbers
     /// yet, and the node takes its role meanwhile.
     async fn identity(&self) -> anyhow::Result<&Identity> {

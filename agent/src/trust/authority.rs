@@ -1,5 +1,7 @@
 //! The certificate authority that every member derives, and the certificate that it issues itself with it.
 
+use std::net::Ipv4Addr;
+
 use anyhow::Context;
 use boot_config::Hostname;
 use rcgen::{
@@ -26,18 +28,47 @@ type Issued = (
     PrivateKeyDer<'static>,
 );
 
-/// Issues a certificate with the authority of this seed.
+/// Issues a member's certificate with the authority of this seed.
 ///
 /// # Errors
 /// When the kernel gives no random numbers.
 pub(super) fn issue(seed: &[u8; 32], hostname: &str) -> anyhow::Result<Issued> {
+    issue_for(seed, member(hostname, &[], &[])?)
+}
+
+/// Issues a member's certificate that programs which ask for it by one of these names or addresses take, too.
+///
+/// # Errors
+/// When the kernel gives no random numbers.
+pub(super) fn issue_named(
+    seed: &[u8; 32],
+    hostname: &str,
+    names: &[String],
+    addresses: &[Ipv4Addr],
+) -> anyhow::Result<Issued> {
+    issue_for(seed, member(hostname, names, addresses)?)
+}
+
+/// Issues a person's certificate: it asks, it never answers, and nobody takes it for a member's.
+///
+/// # Errors
+/// When the kernel gives no random numbers.
+pub(super) fn issue_person(seed: &[u8; 32]) -> anyhow::Result<Issued> {
+    let mut params = params("Cluster Lab user");
+    params.use_authority_key_identifier_extension = true;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    issue_for(seed, params)
+}
+
+fn issue_for(seed: &[u8; 32], params: CertificateParams) -> anyhow::Result<Issued> {
     let mut authority_key = key_pair(&pkcs8(seed)[..]).context("deriving the authority")?;
     let authority_params = authority();
     let authority = authority_params.self_signed(&authority_key)?;
 
-    let key = KeyPair::generate_for(&PKCS_ED25519).context("making this node's key")?;
+    let key = KeyPair::generate_for(&PKCS_ED25519).context("making a key")?;
     let issuer = Issuer::from_params(&authority_params, &authority_key);
-    let certificate = member(hostname)?.signed_by(&key, &issuer)?;
+    let certificate = params.signed_by(&key, &issuer)?;
     authority_key.zeroize();
     let key = PrivatePkcs8KeyDer::from(key.serialize_der());
     Ok((authority.der().clone(), certificate.der().clone(), key.into()))
@@ -90,13 +121,25 @@ fn authority() -> CertificateParams {
     params
 }
 
-fn member(hostname: &str) -> anyhow::Result<CertificateParams> {
+fn member(
+    hostname: &str,
+    more_names: &[String],
+    addresses: &[Ipv4Addr],
+) -> anyhow::Result<CertificateParams> {
     let mut names = vec![SanType::DnsName(MEMBER_NAME.try_into()?)];
     // A name that no certificate can hold is nobody's concern: members are not told apart by it.
     let hostname = hostname.parse::<Hostname>();
     if let Ok(hostname) = &hostname {
         names.push(SanType::DnsName(hostname.as_str().try_into()?));
     }
+    for name in more_names {
+        names.push(SanType::DnsName(name.as_str().try_into()?));
+    }
+    names.extend(
+        addresses
+            .iter()
+            .map(|address| SanType::IpAddress((*address).into())),
+    );
     let common = hostname.as_ref().map_or(MEMBER_NAME, Hostname::as_str);
     let mut params = params(common);
     params.subject_alt_names = names;

@@ -6,16 +6,21 @@
 
 mod authority;
 mod keys;
+mod person;
 mod refusals;
 mod seal;
 mod tls;
 
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
 use boot_config::{Cluster, ClusterSecret};
 use zeroize::Zeroizing;
 
+pub use person::PersonFiles;
 pub use refusals::Refusals;
 pub use seal::{LENGTH as MARK_LENGTH, Seal, Standing, Subject};
-pub use tls::{Identity, Refusal};
+pub use tls::{Identity, Refusal, is_member};
 
 /// What a node shares with the other members.
 #[derive(Clone, Debug)]
@@ -90,6 +95,31 @@ impl Trust {
         let seed = keys::derive(&self.secret, keys::Purpose::Authority);
         let (authority, certificate, key) = authority::issue(&seed, hostname)?;
         Ok(Identity::new(authority, certificate, key)?)
+    }
+
+    /// For a server of this node that programs ask for by one of these names or addresses.
+    ///
+    /// # Errors
+    /// When the kernel gives no random numbers, or a name is none.
+    pub fn server(
+        &self,
+        hostname: &str,
+        names: &[String],
+        addresses: &[Ipv4Addr],
+    ) -> anyhow::Result<Arc<rustls::ServerConfig>> {
+        let seed = keys::derive(&self.secret, keys::Purpose::Authority);
+        let (authority, certificate, key) = authority::issue_named(&seed, hostname, names, addresses)?;
+        Ok(Identity::new(authority, certificate, key)?.server)
+    }
+
+    /// A new certificate with which a person's programs ask members.
+    ///
+    /// # Errors
+    /// When the kernel gives no random numbers.
+    pub fn person(&self) -> anyhow::Result<PersonFiles> {
+        let seed = keys::derive(&self.secret, keys::Purpose::Authority);
+        let (authority, certificate, key) = authority::issue_person(&seed)?;
+        Ok(PersonFiles::new(&authority, &certificate, key.secret_der()))
     }
 }
 

@@ -5,10 +5,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::client::Resumption;
+use rustls::client::{Resumption, verify_server_name};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::server::{NoServerSessionStorage, ParsedCertificate, WebPkiClientVerifier};
 use rustls::time_provider::TimeProvider;
 use rustls::{AlertDescription, CertificateError, ClientConfig, RootCertStore, ServerConfig};
 
@@ -84,7 +84,14 @@ impl Identity {
     }
 }
 
-/// All peers are of our making, so one suite is enough: the one that is fast and constant-time on processors without
+/// Whether a certificate of the authority, which has been checked, is an agent's and not a person's.
+pub fn is_member(certificate: &CertificateDer<'_>) -> bool {
+    let name = ServerName::try_from(MEMBER_NAME);
+    let parsed = ParsedCertificate::try_from(certificate);
+    matches!((parsed, name), (Ok(parsed), Ok(name)) if verify_server_name(&parsed, &name).is_ok())
+}
+
+/// All peers speak TLS 1.3, so one suite is enough: the one that is fast and constant-time on processors without
 /// AES instructions, which no Pi before the 5 has.
 fn provider() -> CryptoProvider {
     CryptoProvider {

@@ -10,6 +10,7 @@ mod consul;
 mod dashboard;
 mod dhcp_server;
 mod docker;
+mod endpoint;
 mod engine;
 mod faults;
 mod hang;
