@@ -163,6 +163,32 @@ impl Call {
             .unwrap_or_else(|_| Err(silent(node, limit)))
     }
 
+    /// The same of these nodes, at the same time.
+    pub(super) async fn ask_all(
+        &self,
+        nodes: &[Arc<Node>],
+        method: &Method,
+        path: &str,
+        limit: Duration,
+    ) -> Vec<(Arc<Node>, Result<(StatusCode, Bytes), Fault>)> {
+        let mut asks = Vec::new();
+        for node in nodes {
+            asks.push(self.named_ask(Arc::clone(node), method, path, limit).boxed());
+        }
+        join_all(asks).await
+    }
+
+    async fn named_ask(
+        &self,
+        node: Arc<Node>,
+        method: &Method,
+        path: &str,
+        limit: Duration,
+    ) -> (Arc<Node>, Result<(StatusCode, Bytes), Fault>) {
+        let answer = self.ask(&node, method.clone(), path, None, limit).await;
+        (node, answer)
+    }
+
     /// The JSON that a node answers to a GET.
     pub(super) async fn json(&self, node: &Node, path: &str) -> Result<Value, Fault> {
         let (status, body) = self.ask(node, Method::GET, path, None, ANSWER).await?;

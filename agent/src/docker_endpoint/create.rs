@@ -36,12 +36,18 @@ pub(super) async fn create(call: &Call, request: Request<Incoming>) -> Result<Re
         }
         free(call, name).await?;
     }
+    let image = body["Image"].as_str().unwrap_or_default().to_owned();
     let path = format!("/containers/create?{}", render_query(&parts));
     let body = Bytes::from(body.to_string());
     // One at a time: the next one counts this one.
     let _turn = call.engines().placing.lock().await;
     let node = place(call, &wish).await?;
-    let (status, answer) = call.ask(&node, Method::POST, &path, Some(body), CREATE).await?;
+    let make = || call.ask(&node, Method::POST, &path, Some(body.clone()), CREATE);
+    let (mut status, mut answer) = make().await?;
+    // Else the client pulls it, on all nodes, and asks again.
+    if status == StatusCode::NOT_FOUND && !image.is_empty() && call.copy_image(&image, &node).await? {
+        (status, answer) = make().await?;
+    }
     if !status.is_success() {
         return Err(Fault::of_answer(status, &answer));
     }

@@ -103,7 +103,7 @@ pub(super) fn one(
         (None, None, [(_, fault)]) => Err(fault.clone()),
         (None, None, []) => Err(Fault::not_found(format!("No such {kind}: {said}"))),
         (None, _, silent) => {
-            let names: Vec<_> = silent.iter().map(|(node, _)| node.name.as_str()).collect();
+            let names: Vec<_> = silent.iter().map(|(node, _)| node.name.clone()).collect();
             Err(Fault::not_found(format!(
                 "No such {kind}: {said} (not answering: {})",
                 names.join(", ")
@@ -150,7 +150,7 @@ mod tests {
                 closeness("abc", value["Id"].as_str(), value["Name"].as_str())
             });
             let found = found
-                .map(|(node, _)| node.name.as_str())
+                .map(|(node, _)| node.name.clone())
                 .map_err(|fault| fault.message);
             assert_eq!(found.as_deref().map_err(String::as_str), expected);
         }

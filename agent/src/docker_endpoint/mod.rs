@@ -14,17 +14,22 @@
 
 mod call;
 mod containers;
+mod copy;
 mod create;
 mod exec;
 mod find;
+mod images;
 mod info;
 mod link;
 mod listen;
 mod message;
 mod nodes;
 mod pass;
+mod places;
 mod route;
 mod scheduler;
+mod stream;
+mod usage;
 mod wish;
 
 use std::path::PathBuf;
@@ -122,9 +127,24 @@ impl Endpoint {
             Route::Commit => containers::commit(&call, request).await,
             Route::Create => create::create(&call, request).await,
             Route::Exec(id) => exec::pass_on(&call, &id, request).await,
+            Route::Events => stream::events(&call, request).await,
+            Route::DiskUsage => usage::disk(&call, &request).await,
+            Route::Prune(_) => usage::prune(&call, request).await,
+            Route::Images => images::list(&call, &request).await,
+            Route::Image(name, rest) => images::one(&call, &name, &rest, request).await,
+            Route::ImageCreate => stream::pull(&call, request).await,
+            Route::Networks => places::networks(&call, &request).await,
+            Route::NetworkCreate => places::create_network(&call, request).await,
+            Route::Network(name, rest) => places::network(&call, &name, &rest, request).await,
+            Route::Volumes => places::volumes(&call, &request).await,
+            Route::VolumeCreate => places::create_volume(&call, request).await,
+            Route::Volume(name) => places::volume(&call, &name, request).await,
+            // Built, loaded and saved on this node; others copy from it what they run.
+            Route::Build | Route::ImageLoad | Route::ImagesSave | Route::Ping | Route::Here => {
+                call.here(request).await
+            }
             Route::Swarm => call.manager(request).await,
             Route::Certificate => self.certificate(origin),
-            _ => call.here(request).await,
         }
     }
 

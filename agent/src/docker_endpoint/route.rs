@@ -111,9 +111,9 @@ pub(super) fn decide(method: &Method, path: &str) -> Asked {
 
 /// `/v1.41/info` is `/v1.41` and `/info`.
 fn split_version(path: &str) -> (&str, &str) {
-    let end = path[1.min(path.len())..].find('/').map(|end| end + 1);
-    match end {
-        Some(end) if is_version(&path[1..end]) => path.split_at(end),
+    let segment = path.strip_prefix('/').and_then(|rest| rest.split_once('/'));
+    match segment {
+        Some((version, _)) if is_version(version) => path.split_at(1 + version.len()),
         _ => ("", path),
     }
 }

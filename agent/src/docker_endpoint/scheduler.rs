@@ -14,10 +14,10 @@ pub(super) enum Strategy {
     #[default]
     Spread,
     /// The node that is fullest and still has room.
-    #[expect(dead_code, reason = "chosen by a setting that comes next")]
+    #[cfg_attr(not(test), expect(dead_code, reason = "no setting chooses it yet"))]
     Binpack,
     /// Any.
-    #[expect(dead_code, reason = "chosen by a setting that comes next")]
+    #[cfg_attr(not(test), expect(dead_code, reason = "no setting chooses it yet"))]
     Random,
 }
 
@@ -269,7 +269,7 @@ mod tests {
                 json!({}),
                 Err("no node satisfies constraint:node==[ab]"),
             ),
-            ("constraint:node==/[ab]/", json!({}), Ok("b")),
+            ("constraint:node==/^[ab]$/", json!({}), Ok("b")),
             ("constraint:node=~^a$", json!({}), Ok("a")),
             ("constraint:disk==s*", json!({}), Ok("a")),
             ("constraint:disk==~tape", json!({}), Ok("c")),

@@ -2,12 +2,13 @@
 
 use std::net::Ipv4Addr;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use boot_config::Hostname;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
     KeyPair, KeyUsagePurpose, PKCS_ED25519, SanType, date_time_ymd,
 };
+use ring::rand::{SecureRandom, SystemRandom};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use zeroize::{Zeroize, Zeroizing};
 
@@ -66,11 +67,17 @@ fn issue_for(seed: &[u8; 32], params: CertificateParams) -> anyhow::Result<Issue
     let authority_params = authority();
     let authority = authority_params.self_signed(&authority_key)?;
 
-    let key = KeyPair::generate_for(&PKCS_ED25519).context("making a key")?;
+    // The form with the seed alone: OpenSSL before 3.4 does not read the one that has the public key, too.
+    let mut own = Zeroizing::new([0; 32]);
+    let random = SystemRandom::new().fill(&mut own[..]);
+    random.map_err(|_| anyhow!("the kernel gives no random numbers"))?;
+    let own = pkcs8(&own);
+    let mut key = key_pair(&own[..]).context("making a key")?;
     let issuer = Issuer::from_params(&authority_params, &authority_key);
     let certificate = params.signed_by(&key, &issuer)?;
     authority_key.zeroize();
-    let key = PrivatePkcs8KeyDer::from(key.serialize_der());
+    key.zeroize();
+    let key = PrivatePkcs8KeyDer::from(own.to_vec());
     Ok((authority.der().clone(), certificate.der().clone(), key.into()))
 }
 
@@ -91,7 +98,7 @@ pub(super) fn issue_for_consul(seed: &[u8; 32], own: &[u8; 32]) -> anyhow::Resul
     let authority = authority_params.self_signed(&authority_key)?;
     let own = pkcs8(own);
     let mut key = key_pair(&own[..]).context("deriving Consul's key")?;
-    let mut params = member(CONSUL_SERVER)?;
+    let mut params = member(CONSUL_SERVER, &[], &[])?;
     params.subject_alt_names = vec![
         SanType::DnsName(CONSUL_SERVER.try_into()?),
         SanType::DnsName("localhost".try_into()?),

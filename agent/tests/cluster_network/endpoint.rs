@@ -1,5 +1,7 @@
 //! `docker -H ...:2378` acts on the whole cluster: real engines, Docker's own command line, a node that is cut off.
 
+#![expect(clippy::unwrap_used, reason = "a test, all of it")]
+
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
@@ -95,7 +97,8 @@ fn said(output: Output) -> Result<String, String> {
 #[test]
 fn docker_acts_on_all_nodes_through_any_of_them() {
     let mut lab = Lab::new();
-    lab.engines.iter().for_each(Docker::make_image);
+    // One node has the image; the others copy it from there when they need it.
+    lab.engines[0].make_image();
 
     // Spread over the nodes; each is asked through another.
     for (index, name) in ["one", "two", "three"].iter().enumerate() {
@@ -167,6 +170,7 @@ fn docker_acts_on_all_nodes_through_any_of_them() {
     assert_eq!(nodes.lines().count(), 3, "{nodes}");
 
     check_tls(&lab);
+    check_lists(&lab);
 
     // A node that is gone blocks nothing.
     let gone = (lab.master + 1) % 3;
@@ -182,7 +186,8 @@ fn docker_acts_on_all_nodes_through_any_of_them() {
     );
     let error = lab.docker(asked, &format!("stop {name}/x")).unwrap_err();
     assert!(error.contains(&format!("node {name} does not answer")), "{error}");
-    lab.docker(asked, &format!("run --rm {IMAGE} true")).unwrap();
+    lab.docker(asked, &format!("run --rm {IMAGE} busybox true"))
+        .unwrap();
 }
 
 /// What flows both ways: attach, exec, logs, from a node to another one's container.
@@ -247,6 +252,58 @@ fn check_streams(lab: &Lab) {
     drop(Running(child));
     assert_eq!(lines, ["line 0", "line 1", "line 2"]);
     lab.docker(0, "rm -f talker").unwrap();
+}
+
+/// What each node has of its own, and what the cluster has as a whole.
+fn check_lists(lab: &Lab) {
+    let docker = |words: &str| lab.docker(1, words).unwrap();
+    let images = docker("images --format {{.Repository}}");
+    assert_eq!(images, IMAGE, "once, though three nodes have it");
+    let id = docker("network create -d overlay my-net");
+    assert_eq!(docker("network inspect --format {{.Id}} my-net"), id);
+    let networks = docker("network ls --format {{.Name}}");
+    let of = |name: &str| networks.lines().filter(|line| *line == name).count();
+    assert_eq!(
+        (of("my-net"), of("n1/bridge"), of("n3/bridge"), of("bridge")),
+        (1, 1, 1, 0),
+        "{networks}"
+    );
+    docker("volume create n3/data");
+    assert_eq!(docker("volume ls --format {{.Name}}"), "n3/data");
+    assert_eq!(lab.engines[2].run("volume ls -q").as_deref(), Ok("data"));
+    docker("volume rm n3/data");
+    docker("network rm my-net");
+    let usage = docker("system df --format {{.Type}}:{{.TotalCount}}");
+    assert!(usage.contains("Containers:3"), "{usage}");
+
+    let mut events = lab.command(
+        0,
+        &[
+            "events",
+            "--filter",
+            "event=pause",
+            "--format",
+            "{{json .Actor.Attributes}}",
+        ],
+    );
+    let mut events = Running(events.stdout(Stdio::piped()).spawn().unwrap());
+    let mut lines = BufReader::new(events.0.stdout.take().unwrap()).lines();
+    // The stream may begin after the first ones.
+    let heard = std::thread::scope(|scope| {
+        let listener = scope.spawn(move || lines.next());
+        eventually("an event of another node is heard", SOON, || {
+            for name in ["one", "two", "three"] {
+                lab.docker(1, &format!("pause {name}"))?;
+                lab.docker(1, &format!("unpause {name}"))?;
+            }
+            match listener.is_finished() {
+                true => Ok(()),
+                false => Err("nothing heard".to_owned()),
+            }
+        });
+        listener.join().unwrap().unwrap().unwrap()
+    });
+    assert!(heard.contains("\"node.name\":\"n"), "{heard}");
 }
 
 /// With a certificate of the cluster's over the network, and never without.
