@@ -11,6 +11,7 @@ pub mod durable;
 pub mod engine;
 pub mod events;
 pub mod first_boot;
+pub mod health;
 pub mod http_client;
 pub mod http_server;
 pub mod members;

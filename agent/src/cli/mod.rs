@@ -5,6 +5,7 @@ mod docker_env;
 mod events;
 mod exec;
 mod first_boot;
+mod health;
 mod images;
 mod login;
 mod logs;
@@ -27,6 +28,7 @@ const EXAMPLES: &str = r#"Examples:
   cluster-lab logs web -f     what a service or a node says
   cluster-lab exec -- uptime  a command on all nodes at once
   cluster-lab login           a link to the dashboard that allows changes
+  cluster-lab health          every check, and what to do about each that fails
   cluster-lab stop            leave the cluster in order; every file is as it was before
   cluster-lab start           take part again
   cluster-lab -v run          the daemon in the foreground, with its reasons
@@ -74,6 +76,8 @@ pub enum Command {
     SupportBundle(support_bundle::Args),
     /// Be a node of the cluster: take the master or node role and keep it. Run by the system as a service
     Run(run::Args),
+    /// Check this node and its cluster, and tell what to do about each failure
+    Health(health::Args),
     /// Take part in the cluster again after `stop`
     Start(start::Args),
     /// Leave the cluster in order and put every file back; stays so over a restart
@@ -100,6 +104,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Login(args) => login::run(&args),
         Command::SupportBundle(args) => support_bundle::run(&args),
         Command::Run(args) => run::run(args),
+        Command::Health(args) => health::run(&args),
         Command::Start(args) => start::run(&args),
         Command::Stop(args) => stop::run(&args),
         Command::Status(args) => status::run(&args),

@@ -159,7 +159,7 @@ fn options(args: &Args, paths: &Paths, state: &Path) -> anyhow::Result<daemon::O
     })
 }
 
-fn only_file(file: &Path) -> anyhow::Result<Config> {
+pub(super) fn only_file(file: &Path) -> anyhow::Result<Config> {
     let name = file.display().to_string();
     let text = std::fs::read_to_string(file).with_context(|| format!("reading {name}"))?;
     let layer = boot_config::parse(&name, &text)?;

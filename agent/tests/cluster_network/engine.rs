@@ -224,3 +224,38 @@ fn a_master_that_is_stopped_hands_over_puts_every_file_back_and_comes_back_when_
         list => Err(list),
     });
 }
+
+#[test]
+fn health_says_what_is_well_and_what_to_do_about_the_rest() {
+    let switch = Switch::new();
+    let machines = cluster(&switch, 2);
+    let master = settle(&all(&machines));
+    for (machine, served) in [
+        (&machines[master], "here"),
+        (&machines[1 - master], "by the leader"),
+    ] {
+        let mut health = machine.inside(env!("CARGO_BIN_EXE_cluster-lab"));
+        health.arg("health").arg("--root").arg(machine.file("root"));
+        for (option, file) in [
+            ("--config", "cluster.toml"),
+            ("--state-dir", "state"),
+            ("--socket", "socket"),
+            ("--docker-socket", "docker.sock"),
+        ] {
+            health.arg(option).arg(machine.file(file));
+        }
+        let output = health.output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(1), "there is no internet here");
+        for line in [
+            "  [PASS]   cl0 has correct IP from vlan network\n",
+            "  [PASS]   Cluster leader is reachable\n",
+            "  [PASS]   cl0 has exactly one IP\n",
+            "  [PASS]   the leader is announced on cl0\n",
+            &format!("  [PASS]   DHCP and DNS are served {served}\n"),
+            "  [FAIL]   docker is installed\n           -> apt-get install docker.io\n",
+        ] {
+            assert!(said.contains(line), "no {line}: {said}");
+        }
+    }
+}
