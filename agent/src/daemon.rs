@@ -41,6 +41,8 @@ use crate::trust::Trust;
 /// Name and first boot are looked at so often.
 const REFRESH: Duration = Duration::from_secs(5);
 
+/// For Consul to leave and its container to go; a Pi takes some seconds.
+const CONSUL_END: Duration = Duration::from_secs(45);
 /// It is looked so often whether the node is to stop.
 const LOOK_FOR_STOP: Duration = Duration::from_millis(500);
 
@@ -198,16 +200,29 @@ pub async fn run(mut options: Options) -> anyhow::Result<Ended> {
     let mut terminate = signal(SignalKind::terminate()).context("waiting for signals")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("waiting for signals")?;
     let marker = Marker::new(&options.state);
+    let consul_end = consul_task.as_ref().map(tokio::task::JoinHandle::abort_handle);
+    let consul_engine = Engine::new(options.docker_socket.clone());
     let mut stop = std::pin::pin!(async move {
         while marker.read().is_none() {
             tokio::time::sleep(LOOK_FOR_STOP).await;
         }
         tracing::info!("this node is stopped: leaving the cluster");
-        leave_sender.send_replace(true);
-        match engine_task.await {
-            Ok(left) => left.leave().await,
-            Err(_) => Vec::new(),
+        // First: Docker may end with the swarm.
+        let mut notes = Vec::new();
+        if let Some(task) = consul_end {
+            task.abort();
+            match tokio::time::timeout(CONSUL_END, consul::run::end(&consul_engine)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::info!("consul: {error:#}"),
+                Err(_) => notes
+                    .push("Consul's container is still there: Docker did not remove it in time".to_owned()),
+            }
         }
+        leave_sender.send_replace(true);
+        if let Ok(left) = engine_task.await {
+            notes.extend(left.leave().await);
+        }
+        notes
     });
     // The network stays until the node has left: the others must hear of it.
     let (end_sender, end) = tokio::sync::oneshot::channel::<()>();

@@ -121,6 +121,37 @@ impl Node {
     }
 }
 
+/// Leaves the other members in order and removes the container, for a node that is stopped. The data stays.
+///
+/// # Errors
+/// When Docker does not answer or refuses.
+pub async fn end(engine: &Engine) -> anyhow::Result<()> {
+    let Some(container) = engine.container(NAME).await? else {
+        return Ok(());
+    };
+    if container.running {
+        leave(engine).await;
+    }
+    engine.remove_container(NAME).await
+}
+
+/// Leaves in order, as well as it goes.
+async fn leave(engine: &Engine) {
+    let leave = async {
+        engine.restart_no_more(NAME).await?;
+        client::leave().await?;
+        while engine.container(NAME).await?.is_some_and(|it| it.running) {
+            sleep(Duration::from_millis(300)).await;
+        }
+        anyhow::Ok(())
+    };
+    match timeout(LEAVE_TIME, leave).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::info!("consul: leaving: {error:#}"),
+        Err(_) => tracing::info!("consul: leaving takes too long"),
+    }
+}
+
 /// Runs for ever.
 pub async fn run(ends: Ends) {
     let files = Files::in_folder(ends.state.join("consul"));
@@ -314,7 +345,7 @@ impl Loop {
         if let Some(old) = old {
             // Who stays in its place with its data only restarts; others see no change of members.
             if old.running && (wipe || was_server && !config.server) {
-                self.leave().await;
+                leave(&self.ends.engine).await;
             }
             self.ends.engine.remove_container(NAME).await?;
         }
@@ -327,29 +358,6 @@ impl Loop {
             self.files.forget_raft()?;
         }
         Ok(())
-    }
-
-    /// Leaves in order, as well as it goes.
-    async fn leave(&self) {
-        let leave = async {
-            self.ends.engine.restart_no_more(NAME).await?;
-            client::leave().await?;
-            while self
-                .ends
-                .engine
-                .container(NAME)
-                .await?
-                .is_some_and(|it| it.running)
-            {
-                sleep(Duration::from_millis(300)).await;
-            }
-            anyhow::Ok(())
-        };
-        match timeout(LEAVE_TIME, leave).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::info!("consul: leaving: {error:#}"),
-            Err(_) => tracing::info!("consul: leaving takes too long"),
-        }
     }
 
     /// Keeps a Consul that runs as it should together with the others, and tells it the node's services.

@@ -303,4 +303,16 @@ fn it_comes_back_when_its_container_is_removed_and_when_its_data_is_torn() {
         }
     });
     lab.until_whole(&[0], 1, 1);
+
+    let said = lab.machines[0].command("stop", &[]);
+    assert!(
+        said.contains("this node is stopped") && !said.contains("note:"),
+        "{said}"
+    );
+    let left = lab.engines[0].run(&format!("ps --all --quiet --filter name={NAME}"));
+    assert_eq!(
+        left.as_deref(),
+        Ok(""),
+        "the container goes when the node is stopped"
+    );
 }
