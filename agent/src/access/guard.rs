@@ -38,7 +38,7 @@ pub async fn guard(State(gate): State<Gate>, mut request: Request, next: Next) -
         if changes {
             note(&gate, &who, &what, StatusCode::FORBIDDEN);
         }
-        return refuse(&who, gate.need).into_response();
+        return refuse(&who, gate.need, origin).into_response();
     }
     request.extensions_mut().insert(who.clone());
     let response = next.run(request).await;
@@ -62,12 +62,15 @@ fn changes(method: &Method) -> bool {
     !matches!(*method, Method::GET | Method::HEAD)
 }
 
-fn refuse(who: &Who, need: Level) -> Problem {
-    match (need, who.level) {
-        (Level::Root, _) => {
+fn refuse(who: &Who, need: Level, origin: Option<Origin>) -> Problem {
+    match (need, who.level, origin) {
+        (_, _, Some(Origin::Local { .. })) => {
+            Problem::Forbidden("only root may do this: sudo cluster-lab ...".to_owned())
+        }
+        (Level::Root, ..) => {
             Problem::Forbidden("only root may do this, on the node itself: sudo cluster-lab ...".to_owned())
         }
-        (_, Level::Anybody) => Problem::Unauthorised(
+        (_, Level::Anybody, _) => Problem::Unauthorised(
             "a login is needed: `sudo cluster-lab login` on a node prints a link for the browser, and \
              `sudo cluster-lab login --token NAME` a token for scripts"
                 .to_owned(),

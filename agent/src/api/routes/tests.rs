@@ -448,3 +448,44 @@ async fn the_router_has_every_route_that_is_described() {
         }
     }
 }
+
+#[tokio::test]
+async fn who_is_refused_is_told_what_to_do() {
+    let lab = Lab::new();
+    for (method, path, credentials, status, expected) in [
+        (
+            Method::GET,
+            "/api/v1/changes",
+            Credentials::LocalUser,
+            403,
+            "only root may do this: sudo cluster-lab",
+        ),
+        (
+            Method::GET,
+            "/api/v1/changes",
+            Credentials::None,
+            401,
+            "`sudo cluster-lab login` on a node prints a link",
+        ),
+        (
+            Method::POST,
+            "/api/v1/tokens",
+            lab.session(Level::Administrator),
+            403,
+            "on the node itself",
+        ),
+        (
+            Method::DELETE,
+            "/api/v1/services/web",
+            lab.session(Level::Reader),
+            403,
+            "this login may only read",
+        ),
+    ] {
+        let answer = lab.send(Lab::request(&method, path, &credentials, "{}")).await;
+        assert_eq!(answer.status().as_u16(), status, "{path}");
+        let told = to_bytes(answer.into_body(), 4096).await.unwrap();
+        let told: crate::api::Told = serde_json::from_slice(&told).unwrap();
+        assert!(told.message.contains(expected), "{}", told.message);
+    }
+}
