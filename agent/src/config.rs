@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use boot_config::{FILE_NAME, ForeignFormat, Layer, NetworkLayer, SECRET_FILE, Settings};
+use boot_config::{FILE_NAME, ForeignFormat, Layer, NetworkLayer, OLD_SETTINGS, SECRET_FILE, Settings};
 
 use crate::paths::Paths;
 use crate::secret::{self, Found};
@@ -26,7 +26,8 @@ struct Source {
 }
 
 impl Config {
-    /// Reads all sources below the root. Lowest first: built-in defaults, /etc, the hostname of another format on
+    /// Reads all sources below the root. Lowest first: built-in defaults, the first Cluster Lab's file in /etc, ours there,
+    /// the hostname of another format on
     /// the boot partition, `cluster-lab.toml` there, kernel command line.
     pub fn load(paths: &Paths) -> Self {
         let mut warnings = Vec::new();
@@ -37,6 +38,10 @@ impl Config {
                 Paths::BOOT_FOLDERS.join(" or ")
             ));
         }
+        sources.extend(old_settings(
+            &paths.etc_settings().with_file_name(OLD_SETTINGS),
+            &mut warnings,
+        ));
         sources.extend(settings_file(&paths.etc_settings(), &mut warnings));
         sources.extend(foreign_hostname(paths, &mut warnings));
         if let Some(file) = on_boot_partition(paths, FILE_NAME) {
@@ -98,6 +103,22 @@ fn settings_file(path: &Path, warnings: &mut Vec<String>) -> Option<Source> {
     let text = read(path, warnings)?;
     match boot_config::parse(&name, &text) {
         Ok(layer) => Some(Source { name, layer }),
+        Err(error) => {
+            warnings.push(format!("{error}; this file is left out"));
+            None
+        }
+    }
+}
+
+/// The file of the first Cluster Lab, for those who keep their system.
+fn old_settings(path: &Path, warnings: &mut Vec<String>) -> Option<Source> {
+    let name = path.display().to_string();
+    let text = read(path, warnings)?;
+    match boot_config::from_cluster_conf(&name, &text) {
+        Ok((layer, unused)) => {
+            warnings.extend(unused);
+            Some(Source { name, layer })
+        }
         Err(error) => {
             warnings.push(format!("{error}; this file is left out"));
             None
@@ -317,6 +338,34 @@ mod tests {
             assert_eq!(config.warnings.len(), 1, "{:?}", config.warnings);
             assert!(config.warnings[0].starts_with(expected), "{}", config.warnings[0]);
         }
+    }
+
+    #[test]
+    fn the_first_cluster_labs_file_counts_less_than_ours() {
+        let old: (&str, &[u8]) = (
+            "/etc/cluster-lab/cluster.conf",
+            b"VLAN_ID=\"7\"\nINTERFACE=\"eth1\"\nDOCKER_OPTS=\"-s btrfs\"\n",
+        );
+        let ours: (&str, &[u8]) = (
+            "/etc/cluster-lab/cluster.toml",
+            b"version = 1\n[network]\nvlan = 8\n",
+        );
+        let config = load(&[old, ours]);
+        assert_eq!(config.settings.network.vlan, Vlan::Id(8.try_into().unwrap()));
+        assert_eq!(config.settings.network.interface.unwrap().as_str(), "eth1");
+        assert!(
+            config.warnings[0]
+                .starts_with("/etc/cluster-lab/cluster.conf line 3 (DOCKER_OPTS): Docker is set up by"),
+            "{:?}",
+            config.warnings
+        );
+        let config = load(&[("/etc/cluster-lab/cluster.conf", b"VLAN_ID=0")]);
+        assert!(
+            config.warnings[0].ends_with("a number from 1 to 4094, or \"off\"; this file is left out"),
+            "{:?}",
+            config.warnings
+        );
+        assert_eq!(config.settings, Settings::default());
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! `image-builder` checks.
 
 mod cloud_init;
+mod cluster_conf;
 mod docker;
 mod domain;
 mod early_hypriot;
@@ -31,6 +32,7 @@ mod wifi;
 mod yaml;
 
 pub use cloud_init::{CloudInit, CloudInitError, kernel_word, with_instance_id};
+pub use cluster_conf::{OLD_SETTINGS, from_cluster_conf};
 pub use docker::{DockerError, InsecureRegistry, LabelKey, LabelValue, RegistryMirror};
 pub use domain::{Domain, DomainError};
 pub use early_hypriot::{EarlyError, EarlyHypriot};
