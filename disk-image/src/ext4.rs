@@ -4,7 +4,6 @@
 //! reference `e2fsck -fn` found nothing wrong with. Limits: no change of size, no extended attributes, files in memory
 //! as a whole. A file system with work left in its journal is refused. Nothing is synced: who opened the file does.
 
-mod allocation;
 mod device;
 mod error;
 mod path;
@@ -18,7 +17,6 @@ use fs_ext4::runtime::Runtime;
 use fs_ext4::{Filesystem, Superblock};
 
 use crate::mbr::Partition;
-pub use allocation::in_use;
 pub use device::ReadOnly;
 use device::Window;
 pub use error::Ext4Error;

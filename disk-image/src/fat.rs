@@ -3,7 +3,7 @@
 //! FAT12, FAT16 and FAT32 at any offset. Folders are left alone and never made (fatfs 0.3.6 writes bad `.` and `..`
 //! entries). Nothing is synced to the disk: after [`BootPartition::close`] the caller syncs what it handed in.
 
-mod allocation;
+mod width;
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -13,7 +13,7 @@ use fscommon::StreamSlice;
 
 use crate::mbr::Partition;
 use crate::timestamp::Timestamp;
-pub use allocation::{bits, in_use};
+pub use width::bits;
 
 /// Why the boot partition cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -10,7 +10,6 @@ pub mod ext4;
 pub mod fat;
 pub mod free;
 pub mod mbr;
-pub mod ranges;
 #[cfg(feature = "source")]
 pub mod source;
 #[cfg(feature = "fat")]

@@ -14,7 +14,9 @@ pub struct Checksum(String);
 impl Checksum {
     /// Of bytes in memory.
     pub fn of(bytes: &[u8]) -> Self {
-        Hash::default_with(bytes).finish()
+        let mut hash = Hash::default();
+        hash.update(bytes);
+        hash.finish()
     }
 
     /// Of everything that is still to be read.
@@ -55,17 +57,16 @@ impl TryFrom<String> for Checksum {
     }
 }
 
+/// A checksum in the making.
 #[derive(Clone, Default)]
-struct Hash(Sha256);
+pub(crate) struct Hash(Sha256);
 
 impl Hash {
-    fn default_with(bytes: &[u8]) -> Self {
-        let mut hash = Self::default();
-        hash.0.update(bytes);
-        hash
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
     }
 
-    fn finish(self) -> Checksum {
+    pub(crate) fn finish(self) -> Checksum {
         Checksum(
             self.0
                 .finalize()
@@ -101,7 +102,7 @@ impl<R> Hashing<R> {
 impl<R: Read> Read for Hashing<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(buffer)?;
-        self.hash.0.update(buffer.get(..count).unwrap_or_default());
+        self.hash.update(buffer.get(..count).unwrap_or_default());
         Ok(count)
     }
 }

@@ -66,6 +66,16 @@ fn ext4_of_every_shape() {
         (&["-O", "64bit,metadata_csum"], 64 * MIB, 600),
         (&["-O", "^64bit,^metadata_csum,^flex_bg"], 64 * MIB, 600),
         (&["-b", "1024"], 40 * MIB, 300),
+        // Older and newer ones.
+        (
+            &["-O", "^64bit,uninit_bg,^metadata_csum", "-b", "1024"],
+            64 * MIB,
+            600,
+        ),
+        (&["-O", "^flex_bg", "-b", "1024"], 64 * MIB, 600),
+        (&["-O", "sparse_super2", "-b", "1024"], 64 * MIB, 500),
+        // Descriptors all over the place, which are not looked for.
+        (&["-O", "meta_bg,^resize_inode", "-b", "1024"], 64 * MIB, 0),
         // Bits that are not blocks.
         (&["-O", "bigalloc"], 64 * MIB, 0),
     ] {

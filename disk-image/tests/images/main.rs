@@ -1,7 +1,6 @@
 //! Card images against the reference tools: what they make is read, what is written they read and find sound.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-mod allocation;
 mod fat;
 mod fat_image;
 mod free;

@@ -4,37 +4,44 @@
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
-use std::ops::Range;
 
 use anyhow::{Context as _, Result};
+use disk_image::free::FreeMap;
 use disk_image::mbr::Mbr;
-use disk_image::ranges::{gaps, merge};
-use disk_image::{ext4, fat};
 
-use crate::checksum::Checksum;
+use crate::checksum::{Checksum, Hash};
 
 /// As bmaptool's own.
-const BLOCK: u64 = 4096;
-const LINUX: u8 = 0x83;
+const BLOCK: usize = 4096;
+/// Read at once.
+const PIECE: usize = 1024 * BLOCK;
+
+/// Blocks that count, and their checksum.
+struct Range {
+    first: u64,
+    last: u64,
+    hash: Hash,
+}
 
 /// The map's text for an image of `length` bytes.
 pub(super) fn text(image: &mut File, length: u64, table: &Mbr) -> Result<String> {
-    let ranges = blocks(&bytes(image, length, table)?, length);
+    let ranges = ranges(image, table).context("reading the image")?;
     let mut map = String::new();
-    for range in &ranges {
-        let (start, end) = (range.start * BLOCK, (range.end * BLOCK).min(length));
-        image.seek(SeekFrom::Start(start)).context("reading the image")?;
-        let sum = Checksum::of_reader(&mut (&*image).take(end - start)).context("reading the image")?;
-        let (first, last) = (range.start, range.end - 1);
+    let mut mapped = 0;
+    for Range { first, last, hash } in ranges {
         let blocks = if first == last {
             first.to_string()
         } else {
             format!("{first}-{last}")
         };
-        writeln!(map, "        <Range chksum=\"{sum}\"> {blocks} </Range>")?;
+        writeln!(
+            map,
+            "        <Range chksum=\"{}\"> {blocks} </Range>",
+            hash.finish()
+        )?;
+        mapped += last - first + 1;
     }
-    let mapped: u64 = ranges.iter().map(|range| range.end - range.start).sum();
-    let count = length.div_ceil(BLOCK);
+    let count = length.div_ceil(BLOCK as u64);
     let whole = |own: &str| {
         format!(
             "<?xml version=\"1.0\" ?>\n<bmap version=\"2.0\">\n    <ImageSize> {length} </ImageSize>\n    \
@@ -48,39 +55,44 @@ pub(super) fn text(image: &mut File, length: u64, table: &Mbr) -> Result<String>
     Ok(whole(&own.to_string()))
 }
 
-/// The bytes that count: used ones of the file systems, all of other partitions, and all between them.
-fn bytes(image: &File, length: u64, table: &Mbr) -> Result<Vec<Range<u64>>> {
-    let mut ranges = Vec::new();
-    let mut partitions = Vec::new();
-    for partition in &table.partitions {
-        let disk = image.try_clone().context("reading the image")?;
-        let used = match partition.kind {
-            LINUX => ext4::in_use(disk, partition).ok(),
-            _ if partition.is_fat() => fat::in_use(disk, partition).ok(),
-            _ => None,
-        };
-        let whole = partition.start..partition.end();
-        ranges.extend(used.unwrap_or_else(|| Vec::from([whole.clone()])));
-        partitions.push(whole);
+/// All blocks but those that the file systems call free.
+fn ranges(image: &mut File, table: &Mbr) -> std::io::Result<Vec<Range>> {
+    image.seek(SeekFrom::Start(0))?;
+    let mut free = FreeMap::new(table);
+    let mut ranges: Vec<Range> = Vec::new();
+    let mut piece = Vec::with_capacity(PIECE);
+    let mut at = 0;
+    loop {
+        piece.clear();
+        image.by_ref().take(PIECE as u64).read_to_end(&mut piece)?;
+        if piece.is_empty() {
+            return Ok(ranges);
+        }
+        free.observe(at, &piece);
+        for bytes in piece.chunks(BLOCK) {
+            let (start, number) = (at, at / BLOCK as u64);
+            at += bytes.len() as u64;
+            if !free.is_free(start, at) {
+                take(&mut ranges, number, bytes);
+            }
+        }
     }
-    ranges.extend(gaps(0..length, &merge(partitions)));
-    Ok(merge(ranges))
 }
 
-/// Whole blocks around ranges of bytes.
-fn blocks(bytes: &[Range<u64>], length: u64) -> Vec<Range<u64>> {
-    let block = |range: &Range<u64>| range.start / BLOCK..range.end.min(length).div_ceil(BLOCK);
-    merge(bytes.iter().map(block).collect())
-}
-
-#[cfg(test)]
-#[expect(clippy::single_range_in_vec_init, reason = "these are ranges")]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn blocks_cover_the_bytes() {
-        assert_eq!(blocks(&[0..1, 5000..5001, 8192..8193], 1 << 20), [0..3]);
-        assert_eq!(blocks(&[4096..8192, 12288..20000], 13000), [1..2, 3..4]);
+fn take(ranges: &mut Vec<Range>, number: u64, bytes: &[u8]) {
+    match ranges.last_mut() {
+        Some(range) if range.last + 1 == number => {
+            range.last = number;
+            range.hash.update(bytes);
+        }
+        _ => {
+            let mut hash = Hash::default();
+            hash.update(bytes);
+            ranges.push(Range {
+                first: number,
+                last: number,
+                hash,
+            });
+        }
     }
 }
