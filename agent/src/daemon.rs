@@ -86,6 +86,8 @@ pub struct Options {
     pub hosts: PathBuf,
     /// When this node's image was built, since 1970; zero when that is unknown.
     pub built: Duration,
+    /// What is wrong with the settings as they are now and was not at the start.
+    pub wrong_settings: Box<dyn Fn() -> Vec<String> + Send>,
 }
 
 /// Why the daemon has ended.
@@ -93,11 +95,13 @@ pub struct Options {
 pub enum Ended {
     /// The system wants it to.
     BySignal,
+    /// To be run again, with the settings as they are now; the role is remembered, and taken again.
+    Reload,
     /// The node is stopped: it has left its swarm, but for what these lines say.
     Stopped(Vec<String>),
 }
 
-/// Runs until SIGTERM or SIGINT, or until the node is stopped, then takes down what was set up.
+/// Runs until SIGTERM, SIGINT, or SIGHUP with sound settings, or until the node is stopped, then takes down what was set up.
 ///
 /// # Errors
 /// When the daemon cannot start: no permission, no Unix socket, no state folder.
@@ -199,6 +203,7 @@ pub async fn run(mut options: Options) -> anyhow::Result<Ended> {
     let network = Network::new(network, view_sender)?;
     let mut terminate = signal(SignalKind::terminate()).context("waiting for signals")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("waiting for signals")?;
+    let mut hangup = signal(SignalKind::hangup()).context("waiting for signals")?;
     let marker = Marker::new(&options.state);
     let consul_end = consul_task.as_ref().map(tokio::task::JoinHandle::abort_handle);
     let consul_engine = Engine::new(options.docker_socket.clone());
@@ -244,6 +249,17 @@ pub async fn run(mut options: Options) -> anyhow::Result<Ended> {
             _ = interrupt.recv(), if end_sender.is_some() => {
                 ended = ended.or(Some(Ended::BySignal));
                 end_sender = None;
+            }
+            _ = hangup.recv(), if end_sender.is_some() => {
+                let wrong = (options.wrong_settings)();
+                for line in &wrong {
+                    tracing::warn!("the settings are not taken: {line}");
+                }
+                board.refuse(&wrong);
+                if wrong.is_empty() {
+                    ended = ended.or(Some(Ended::Reload));
+                    end_sender = None;
+                }
             }
             notes = &mut stop, if ended.is_none() => {
                 ended = Some(Ended::Stopped(notes));

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
+use boot_config::Settings;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::stop;
@@ -29,7 +30,7 @@ const CONSUL_DNS: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALH
 const LOOK_FOR_START: Duration = Duration::from_millis(500);
 
 /// Arguments of `run`. All are for tests: a node needs none.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// Read the settings of the system below this folder
     #[arg(long, value_name = "DIR", default_value = "/", hide = true)]
@@ -61,6 +62,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let paths = Paths::below(&args.root);
     let state = args.state_dir.clone().unwrap_or_else(|| paths.state());
     let marker = Marker::new(&state);
+    let mut before = None;
     loop {
         if let Some(stopped) = marker.read() {
             if !stopped.done {
@@ -72,9 +74,11 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
                 return Ok(ExitCode::SUCCESS);
             }
         }
-        let options = options(&args, &paths, &state)?;
+        let options = options(&args, &paths, &state, before.take().as_ref())?;
+        let settings = options.settings.clone();
         match runtime()?.block_on(daemon::run(options))? {
             Ended::BySignal => return Ok(ExitCode::SUCCESS),
+            Ended::Reload => before = Some(settings),
             Ended::Stopped(notes) => marker.write(&stop::put_back(&paths, &state, notes))?,
         }
     }
@@ -103,14 +107,42 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
         .context("starting")
 }
 
-fn options(args: &Args, paths: &Paths, state: &Path) -> anyhow::Result<daemon::Options> {
+fn load(args: &Args, paths: &Paths) -> anyhow::Result<Config> {
+    match &args.config {
+        None => Ok(Config::load(paths)),
+        Some(file) => only_file(file),
+    }
+}
+
+/// A line for each changed setting that is read by the first boot's steps only.
+fn needs_reboot(before: &Settings, now: &Settings) -> Vec<String> {
+    let changed = [
+        ("hostname", before.hostname != now.hostname),
+        ("user", before.user != now.user),
+    ];
+    let lines = changed.into_iter().filter(|(_, changed)| *changed);
+    lines
+        .map(|(key, _)| format!("{key} has been changed: reboot this node to use it"))
+        .collect()
+}
+
+/// `before`: the settings that were used until a reload.
+fn options(
+    args: &Args,
+    paths: &Paths,
+    state: &Path,
+    before: Option<&Settings>,
+) -> anyhow::Result<daemon::Options> {
     let Config {
         settings,
         mut warnings,
-    } = match &args.config {
-        None => Config::load(paths),
-        Some(file) => only_file(file)?,
-    };
+    } = load(args, paths)?;
+    let known = warnings.clone();
+    warnings.extend(
+        before
+            .map(|before| needs_reboot(before, &settings))
+            .unwrap_or_default(),
+    );
     let secret = match secret::read(&state.join(Paths::SECRET)) {
         Found::Secret(secret) => Some(secret),
         Found::Nothing => None,
@@ -156,6 +188,17 @@ fn options(args: &Args, paths: &Paths, state: &Path) -> anyhow::Result<daemon::O
         },
         hosts: paths.at("/etc/hosts"),
         built: first_boot::image_built(paths),
+        wrong_settings: Box::new({
+            let (args, paths) = (args.clone(), paths.clone());
+            move || match load(&args, &paths) {
+                Ok(config) => config
+                    .warnings
+                    .into_iter()
+                    .filter(|line| !known.contains(line))
+                    .collect(),
+                Err(error) => vec![format!("{error:#}")],
+            }
+        }),
     })
 }
 
@@ -164,7 +207,7 @@ pub(super) fn only_file(file: &Path) -> anyhow::Result<Config> {
     let text = std::fs::read_to_string(file).with_context(|| format!("reading {name}"))?;
     let layer = boot_config::parse(&name, &text)?;
     Ok(Config {
-        settings: boot_config::Settings::from_layers([&layer])?,
+        settings: Settings::from_layers([&layer])?,
         warnings: Vec::new(),
     })
 }
@@ -178,5 +221,23 @@ fn first_boot_status(paths: &Paths) -> FirstBoot {
     FirstBoot {
         done: state.done,
         steps: state.steps.into_iter().map(step).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_reload_does_not_change_is_said() {
+        let before = Settings::default();
+        let mut now = before.clone();
+        now.network.dhcp_dns = true;
+        assert_eq!(needs_reboot(&before, &now), [""; 0]);
+        now.hostname = "other".parse().ok();
+        assert_eq!(
+            needs_reboot(&before, &now),
+            ["hostname has been changed: reboot this node to use it"]
+        );
     }
 }

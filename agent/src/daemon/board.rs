@@ -23,6 +23,7 @@ pub(super) struct Board {
     pub(super) status: Status,
     master_address: Ipv4Addr,
     settings_warnings: Vec<String>,
+    refused: Vec<String>,
 }
 
 impl Board {
@@ -66,7 +67,22 @@ impl Board {
             status,
             master_address: network.master_address,
             settings_warnings: warnings,
+            refused: Vec::new(),
         }
+    }
+
+    /// New settings were not taken, for these reasons.
+    pub(super) fn refuse(&mut self, reasons: &[String]) {
+        let line = |reason| format!("the settings are not taken, the old ones hold: {reason}");
+        let refused: Vec<String> = reasons.iter().map(line).collect();
+        let others = self
+            .status
+            .warnings
+            .iter()
+            .filter(|line| !self.refused.contains(line))
+            .cloned();
+        self.status.warnings = refused.iter().cloned().chain(others).collect();
+        self.refused = refused;
     }
 
     pub(super) fn refresh(&mut self, options: &Options) {
@@ -106,7 +122,8 @@ impl Board {
             (Role::Node, None) => Some("an address from the master".to_owned()),
             _ => None,
         });
-        status.warnings = self.settings_warnings.iter().cloned().chain(warnings).collect();
+        let own = self.refused.iter().chain(&self.settings_warnings).cloned();
+        status.warnings = own.chain(warnings).collect();
         let timing = &mut status.timing;
         let ready = status.interface.is_some();
         let taken = address.is_some() && matches!(role, Role::Master | Role::Node);

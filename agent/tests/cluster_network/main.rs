@@ -15,6 +15,7 @@ mod engine;
 mod faults;
 mod hang;
 mod names;
+mod reload;
 mod roles;
 mod services;
 mod swarm;
