@@ -44,7 +44,7 @@ pub(super) async fn leader() -> anyhow::Result<Option<Ipv4Addr>> {
     Ok(leader.split(':').next().and_then(|address| address.parse().ok()))
 }
 
-pub(super) async fn members() -> anyhow::Result<Vec<Member>> {
+pub(crate) async fn members() -> anyhow::Result<Vec<Member>> {
     get("/v1/agent/members").await
 }
 

@@ -7,10 +7,10 @@ use serde::Deserialize;
 /// A member as `GET /v1/agent/members` gives it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct Member {
-    pub(super) name: String,
+pub(crate) struct Member {
+    pub(crate) name: String,
     #[serde(rename = "Addr")]
-    pub(super) address: Ipv4Addr,
+    pub(crate) address: Ipv4Addr,
     /// Serf's state: 1 alive, 2 leaving, 3 left, 4 failed.
     pub(super) status: u8,
 }
@@ -21,6 +21,11 @@ const FAILED: u8 = 4;
 impl Member {
     pub(super) fn is_alive(&self) -> bool {
         self.status == ALIVE
+    }
+
+    /// Whether the others have lost it.
+    pub(crate) fn is_failed(&self) -> bool {
+        self.status == FAILED
     }
 }
 

@@ -22,3 +22,6 @@ mod members;
 pub mod run;
 mod services;
 pub mod step;
+
+pub(crate) use client::members;
+pub(crate) use members::Member;

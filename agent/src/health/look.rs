@@ -1,13 +1,17 @@
 //! Looks at the node and its surroundings; everything has a time limit.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::Path;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::Seen;
+use super::consul::{ConsulSeen, EVERYWHERE, MemberSeen, RAFT};
+use crate::consul::members as consul_members;
+use crate::docker_endpoint;
 use crate::engine::docker::Engine;
 use crate::engine::swarm::{Control, Swarm};
 use crate::members;
@@ -28,12 +32,15 @@ const NAME: &str = "deb.debian.org:80";
 /// Looks. `docker`: the engine's socket; `seal`: what announcements of this cluster are marked with.
 pub async fn look(paths: &Paths, status: Option<&Status>, docker: &Path, seal: Option<Seal>) -> Seen {
     let engine = Engine::new(docker.to_owned());
-    let (internet, dns, master_answers, announced, swarm_nodes) = tokio::join!(
+    let own = status.and_then(|status| status.node_address);
+    let (internet, dns, master_answers, announced, swarm_nodes, endpoint, consul) = tokio::join!(
         internet(),
         resolves(),
         master_answers(status),
         announced(status, seal),
         swarm_nodes(&engine),
+        takes_connections(own, docker_endpoint::PORT),
+        consul(own),
     );
     let uplink = default_route(&paths.at("/proc/net/route"));
     Seen {
@@ -51,7 +58,50 @@ pub async fn look(paths: &Paths, status: Option<&Status>, docker: &Path, seal: O
         announced,
         docker_installed: paths.docker_programs().iter().any(|program| program.exists()),
         swarm_nodes,
+        endpoint,
+        consul,
     }
+}
+
+/// What of Consul is on this node, whose own address this is.
+async fn consul(own: Option<Ipv4Addr>) -> ConsulSeen {
+    let ports = std::iter::once(RAFT).chain(EVERYWHERE);
+    let taken = ports.map(async |port| takes_connections(own, port).await.then_some(port));
+    let members = timeout(PATIENCE, consul_members()).await;
+    let members = match members {
+        Ok(Ok(members)) => Some(join_all(members.into_iter().map(member)).await),
+        _ => None,
+    };
+    ConsulSeen {
+        ports: join_all(taken).await.into_iter().flatten().collect(),
+        members,
+    }
+}
+
+async fn member(member: crate::consul::Member) -> MemberSeen {
+    // A machine that refuses is there as well.
+    let gossip = timeout(PATIENCE, TcpStream::connect((member.address, EVERYWHERE[0]))).await;
+    let answers = match gossip {
+        Ok(Ok(_)) => true,
+        Ok(Err(error)) => error.kind() == std::io::ErrorKind::ConnectionRefused,
+        Err(_) => false,
+    };
+    MemberSeen {
+        failed: member.is_failed(),
+        name: member.name,
+        address: member.address,
+        answers,
+    }
+}
+
+async fn takes_connections(address: Option<Ipv4Addr>, port: u16) -> bool {
+    let Some(address) = address else {
+        return false;
+    };
+    matches!(
+        timeout(PATIENCE, TcpStream::connect((address, port))).await,
+        Ok(Ok(_))
+    )
 }
 
 async fn internet() -> bool {
@@ -72,8 +122,7 @@ async fn master_answers(status: Option<&Status>) -> bool {
     let Some(master) = status.and_then(|status| status.master.as_ref()) else {
         return false;
     };
-    let address = SocketAddr::new(IpAddr::V4(master.address), members::PORT);
-    matches!(timeout(PATIENCE, TcpStream::connect(address)).await, Ok(Ok(_)))
+    takes_connections(Some(master.address), members::PORT).await
 }
 
 async fn announced(status: Option<&Status>, seal: Option<Seal>) -> bool {

@@ -1,14 +1,17 @@
 //! The health of a node, in the groups and words of the first Cluster Lab: what to look at is in `look`, what follows
 //! from it is here and pure.
 
+pub mod consul;
 pub mod look;
 
 use std::net::Ipv4Addr;
 
 use serde::Serialize;
 
+use crate::docker_endpoint;
 use crate::engine::run::SwarmPart;
 use crate::status::{Role, Status};
+use consul::ConsulSeen;
 
 /// What was seen of a node, besides its status.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,6 +32,10 @@ pub struct Seen {
     pub docker_installed: bool,
     /// Nodes of the swarm that are ready; only managers know.
     pub swarm_nodes: Option<usize>,
+    /// Whether Docker's endpoint for the whole cluster takes connections.
+    pub endpoint: bool,
+    /// Consul.
+    pub consul: ConsulSeen,
 }
 
 /// Checks that belong together.
@@ -57,6 +64,8 @@ pub fn groups(status: Option<&Status>, seen: &Seen) -> Vec<Group> {
     let mut groups = vec![internet(seen), networking(status, seen)];
     groups.extend(status.map(served));
     groups.push(docker(status, seen));
+    let consul = status.and_then(|status| status.consul.as_ref());
+    groups.extend(consul.map(|status| consul::group(status, &seen.consul)));
     groups.extend(status.map(|status| swarm(status, seen)));
     groups
 }
@@ -231,20 +240,31 @@ fn docker(status: Option<&Status>, seen: &Seen) -> Group {
     let engine = status.map(|status| &status.engine);
     let runs = engine.is_some_and(|engine| engine.docker.is_some());
     let waits = engine.and_then(|engine| engine.waiting_for.clone());
+    let mut checks = vec![
+        check(
+            "docker is installed",
+            runs || seen.docker_installed,
+            "apt-get install docker.io",
+        ),
+        check(
+            "Docker is running",
+            runs,
+            waits.unwrap_or_else(|| "systemctl start docker".to_owned()),
+        ),
+    ];
+    if let Some(address) = status.and_then(|status| status.node_address) {
+        checks.push(check(
+            format!(
+                "listens on {address} via tcp at port {} (Docker of the whole cluster)",
+                docker_endpoint::PORT
+            ),
+            seen.endpoint,
+            "'journalctl -u cluster-lab' tells what is wrong",
+        ));
+    }
     Group {
         name: "Docker",
-        checks: vec![
-            check(
-                "docker is installed",
-                runs || seen.docker_installed,
-                "apt-get install docker.io",
-            ),
-            check(
-                "Docker is running",
-                runs,
-                waits.unwrap_or_else(|| "systemctl start docker".to_owned()),
-            ),
-        ],
+        checks,
     }
 }
 
@@ -290,6 +310,11 @@ mod tests {
             announced: true,
             docker_installed: true,
             swarm_nodes: Some(3),
+            endpoint: true,
+            consul: ConsulSeen {
+                ports: vec![8300, 8301, 8500, 8600],
+                members: Some(Vec::new()),
+            },
         };
         (status, seen)
     }
@@ -307,7 +332,8 @@ mod tests {
             "Networking\n  [PASS]   eth0.200 exists\n  [PASS]   eth0.200 has correct IP from vlan network\n",
             "  [PASS]   Cluster leader is reachable\n  [PASS]   eth0.200 has exactly one IP\n",
             "  [PASS]   eth0.200 has no local link address\n  [PASS]   the leader is announced on eth0.200\n",
-            "Docker\n  [PASS]   docker is installed\n  [PASS]   Docker is running\n",
+            "Docker\n  [PASS]   docker is installed\n  [PASS]   Docker is running\n  [PASS]   listens on 192.168.200.",
+            "Consul\n  [PASS]   Consul container is running\n",
         ] {
             assert!(text.contains(line), "{text}");
         }
