@@ -10,7 +10,7 @@ use serde_json::json;
 use super::require_root;
 use super::run::only_file;
 use crate::config::Config;
-use crate::health::{groups, is_healthy, look, render};
+use crate::health::{Group, groups, is_healthy, look, render};
 use crate::http_client;
 use crate::paths::Paths;
 use crate::secret::{self, Found};
@@ -80,13 +80,18 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     });
     // A name that is still looked up must not keep the program.
     runtime.shutdown_background();
-    let healthy = is_healthy(&groups);
-    let text = if args.json {
+    print(&groups, args.json)
+}
+
+/// Prints checks, for people or for programs; the exit status says whether all pass.
+pub(super) fn print(groups: &[Group], json: bool) -> anyhow::Result<ExitCode> {
+    let healthy = is_healthy(groups);
+    let text = if json {
         serde_json::to_string_pretty(&json!({ "healthy": healthy, "groups": groups }))? + "\n"
     } else {
         let stdout = std::io::stdout();
         render(
-            &groups,
+            groups,
             stdout.is_terminal() && std::env::var_os("NO_COLOR").is_none(),
         )
     };

@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand, with its arguments and its `run`.
 
 mod daemon;
+mod dependencies;
 mod docker_env;
 mod events;
 mod exec;
@@ -29,6 +30,7 @@ const EXAMPLES: &str = r#"Examples:
   cluster-lab exec -- uptime  a command on all nodes at once
   cluster-lab login           a link to the dashboard that allows changes
   cluster-lab health          every check, and what to do about each that fails
+  cluster-lab dependencies    whether this system has what Cluster Lab needs
   cluster-lab stop            leave the cluster in order; every file is as it was before
   cluster-lab start           take part again
   cluster-lab -v run          the daemon in the foreground, with its reasons
@@ -78,6 +80,8 @@ pub enum Command {
     Run(run::Args),
     /// Check this node and its cluster, and tell what to do about each failure
     Health(health::Args),
+    /// Check that this system has what Cluster Lab needs
+    Dependencies(dependencies::Args),
     /// Take part in the cluster again after `stop`
     Start(start::Args),
     /// Leave the cluster in order and put every file back; stays so over a restart
@@ -105,6 +109,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::SupportBundle(args) => support_bundle::run(&args),
         Command::Run(args) => run::run(args),
         Command::Health(args) => health::run(&args),
+        Command::Dependencies(args) => dependencies::run(&args),
         Command::Start(args) => start::run(&args),
         Command::Stop(args) => stop::run(&args),
         Command::Status(args) => status::run(&args),

@@ -2,6 +2,7 @@
 //! from it is here and pure.
 
 pub mod consul;
+pub mod dependencies;
 pub mod look;
 
 use std::net::Ipv4Addr;
