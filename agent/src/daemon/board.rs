@@ -73,7 +73,11 @@ impl Board {
 
     /// New settings were not taken, for these reasons.
     pub(super) fn refuse(&mut self, reasons: &[String]) {
-        let line = |reason| format!("the settings are not taken, the old ones hold: {reason}");
+        let line = |reason| {
+            let line = format!("the settings are not taken, the old ones hold: {reason}");
+            tracing::warn!("{line}");
+            line
+        };
         let refused: Vec<String> = reasons.iter().map(line).collect();
         let others = self
             .status
