@@ -8,6 +8,7 @@
 mod armv6;
 mod bed;
 mod captured;
+mod commands;
 mod node;
 mod scenario;
 mod secret;
@@ -24,8 +25,12 @@ fn a_cluster_forms_restarts_and_takes_in_new_nodes() {
         scenario::two_cards_of_one_image(&bed)?;
         secret::the_cluster_secret(&bed)?;
         scenario::one_swarm(&bed)?;
+        commands::health(&bed)?;
+        commands::exec(&bed)?;
+        commands::docker_of_the_cluster(&bed)?;
         scenario::restart_of_everything(&mut bed)?;
         scenario::one_swarm(&bed)?;
+        commands::health(&bed)?;
         scenario::power_cuts_and_an_unreadable_card(&mut bed)
     });
 }

@@ -20,8 +20,8 @@ use crate::node::{addresses, number, says, says_to_root};
 
 const MASTER: Ipv4Addr = Ipv4Addr::new(192, 168, 200, 1);
 const INTERFACE: &str = "eth0.200";
-const FIRST: &str = "cl-node-1";
-const SECOND: &str = "cl-node-2";
+pub(crate) const FIRST: &str = "cl-node-1";
+pub(crate) const SECOND: &str = "cl-node-2";
 const THIRD: &str = "cl-node-3";
 const FOURTH: &str = "cl-node-4";
 /// What the console says of a step of the first boot.
