@@ -17,6 +17,10 @@ use lab::watch::until_roles_taken;
 /// A loaded machine with two processors boots two nodes in two to three minutes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
 
+/// A board whose emulation hangs now and then is given so long, so often.
+const SHAKY: Duration = Duration::from_secs(270);
+const RETRIES: usize = 3;
+
 /// Lines of a console that a failed test shows.
 const LAST_LINES: usize = 40;
 
@@ -136,19 +140,21 @@ impl Bed {
         self.roles(names)
     }
 
-    /// Switches one node on and waits for its role; a machine that says nothing more is switched off and on again, once.
-    /// For boards whose emulation hangs now and then, whatever runs on them: what a first boot has done by then counts.
+    /// Switches one node on and waits for its role; a machine that says nothing more is switched off and on again, up to
+    /// [`RETRIES`] times. For boards whose emulation hangs now and then, whatever runs on them (QEMU's Pi 2: its kernel
+    /// stops all processors to change its own code, and they wait for each other without end): what a first boot has
+    /// done by then counts.
     pub(crate) fn power_on_a_shaky_board(&mut self, name: &str) -> Result<Vec<NodeStatus>> {
-        self.lab.power_on(name)?;
-        self.report.say(&format!("power on: {name}"));
-        match self.roles_within(&[name], PATIENCE / 2) {
-            Ok(roles) => Ok(roles),
-            Err(error) => {
-                self.report.say(&format!("off and on again: {error:#}"));
-                self.lab.power_cut(name)?;
-                self.power_on(&[name])
+        for _ in 0..RETRIES {
+            self.lab.power_on(name)?;
+            self.report.say(&format!("power on: {name}"));
+            match self.roles_within(&[name], SHAKY) {
+                Ok(roles) => return Ok(roles),
+                Err(error) => self.report.say(&format!("off and on again: {error:#}")),
             }
+            self.lab.power_cut(name)?;
         }
+        self.power_on(&[name])
     }
 
     /// Waits for the roles of nodes that are on.
